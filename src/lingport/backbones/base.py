@@ -1,0 +1,181 @@
+"""Loading a backbone: model and tokenizer, frozen and fingerprinted.
+
+Not here: where a family keeps its sites (`layout.py`), and anything that trains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lingport.backbones.layout import LAYOUTS, Layout
+from lingport.errors import BackboneError, nearest
+
+logger = logging.getLogger(__name__)
+
+#: backbones that come with the package: name -> folder
+EMBEDDED = {"nano": Path(__file__).parent.parent / "demo" / "nano"}
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Facts about a checkpoint's file, not about what the model computes.
+_NOT_ARCHITECTURE = ("_name_or_path", "dtype", "torch_dtype", "transformers_version", "architectures", "use_cache")
+
+
+class Backbone:
+    """A frozen pretrained model with its tokenizer.
+
+    Use `Backbone.load`; the constructor takes a model that exists already (tests, own models).
+
+    Args:
+        model: A sequence-to-sequence model of a known family.
+        tokenizer: Its tokenizer.
+        name: What it was loaded from.
+        revision: Commit of the hub repository it was loaded from, if any.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None) -> None:
+        self.model = model.requires_grad_(False).eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.revision = revision
+        self.layout: Layout = LAYOUTS.get(model.config.model_type)(model)
+
+    @classmethod
+    def load(
+        cls, name: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None
+    ) -> Backbone:
+        """Returns the backbone of a folder, a hub repository, or the package (`nano`).
+
+        Args:
+            name: `nano`, a folder, or a hub name such as `bigscience/mt0-base`.
+            dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where the processor computes in it, else float32.
+            device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ...
+            revision: Branch, tag or commit of a hub repository.
+
+        Raises:
+            BackboneError: It does not exist, is of no known family, or must not run in this dtype.
+        """
+        from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+
+        where = str(EMBEDDED.get(name, name))
+        try:
+            config = AutoConfig.from_pretrained(where, revision=revision)
+        except (OSError, ValueError) as error:
+            raise BackboneError(
+                f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}",
+                hint="give 'nano', a folder that holds config.json, or a hub name such as bigscience/mt0-base "
+                "(a hub name needs the network once)",
+            ) from error
+        if config.model_type not in LAYOUTS:
+            raise BackboneError(
+                f"{name!r} is a {config.model_type!r} model, a family that is not supported",
+                hint=nearest(config.model_type, LAYOUTS),
+            )
+        torch_device = _device(device)
+        torch_dtype = _dtype(dtype, torch_device, LAYOUTS.get(config.model_type))
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
+            model = AutoModelForSeq2SeqLM.from_pretrained(where, revision=revision, dtype=torch_dtype)
+        except (OSError, ValueError) as error:
+            raise BackboneError(
+                f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}",
+                hint="the folder needs config.json, model.safetensors and the tokenizer's files",
+            ) from error
+        commit = getattr(model.config, "_commit_hash", None)
+        return cls(model.to(torch_device), tokenizer, name=name, revision=commit or revision)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.layout.input_embeddings.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the backbone computes in."""
+        return self.layout.input_embeddings.weight.dtype
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights, tied ones counted once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @cached_property
+    def sentinel_ids(self) -> list[int]:
+        """Ids of the sentinels of span corruption, first sentinel first."""
+        return self.layout.sentinel_ids(self.tokenizer)
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Ids that stand for no text: padding, end of sequence, unknown, sentinels."""
+        try:
+            sentinels = self.sentinel_ids
+        except BackboneError:
+            sentinels = []
+        return frozenset(self.tokenizer.all_special_ids) | frozenset(sentinels)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of architecture and weights, the same in whatever dtype the backbone was loaded.
+
+        Weights enter rounded to bfloat16, which loading in bfloat16 and loading in float32 agree on.
+        """
+        config = {key: value for key, value in self.model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+        _hash_weights(digest, self.model, dtype=torch.bfloat16)
+        return digest.hexdigest()[:32]
+
+    def weights_hash(self) -> str:
+        """Returns a hash of every bit of the weights as they are now; used to prove that nothing changed them."""
+        digest = hashlib.sha256()
+        _hash_weights(digest, self.model, dtype=None)
+        return digest.hexdigest()
+
+    def embed(self, token_ids: list[int]) -> torch.Tensor:
+        """Returns a float32 copy (N, D) of the input embeddings of N tokens."""
+        index = torch.tensor(token_ids, dtype=torch.long, device=self.device)
+        return self.layout.input_embeddings.weight[index].detach().float().clone()
+
+
+def _hash_weights(digest: Any, model: Any, *, dtype: torch.dtype | None) -> None:
+    for name, parameter in sorted(model.named_parameters()):
+        tensor = parameter.detach().cpu()
+        tensor = (tensor if dtype is None else tensor.to(dtype)).contiguous()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise BackboneError(f"unknown device {device!r}", hint="auto, cpu, cuda, cuda:0, ...") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise BackboneError("this machine offers no CUDA device", hint="use device=cpu or device=auto")
+    return chosen
+
+
+def _dtype(dtype: str, device: torch.device, layout: type[Layout]) -> torch.dtype:
+    if dtype == "auto":
+        return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
+    if dtype not in _DTYPES:
+        raise BackboneError(f"unknown dtype {dtype!r}", hint=nearest(dtype, ["auto", *_DTYPES]))
+    if dtype in layout.refused_dtypes:
+        raise BackboneError(
+            f"dtype {dtype!r} is refused: {layout.refused_dtypes[dtype]}", hint="use bfloat16 or float32"
+        )
+    return _DTYPES[dtype]
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpu: Any = torch.cpu
+    return cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()

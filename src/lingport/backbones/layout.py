@@ -1,0 +1,79 @@
+"""Where a model family keeps its sites, said once per family.
+
+A layout knows nothing of kinds of modules; a kind asks it for places by name and never sees a model's attributes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from lingport.registry import Registry
+
+#: model_type of a configuration -> layout
+LAYOUTS: Registry[type[Layout]] = Registry(
+    "model family",
+    {
+        "t5": "lingport.backbones.t5:T5Layout",
+        "mt5": "lingport.backbones.t5:T5Layout",
+        "umt5": "lingport.backbones.t5:UMT5Layout",
+    },
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in the backbone whose output a module may transform.
+
+    Attributes:
+        name: Name of the site, the same for all families (`encoder.0.feed_forward`).
+        path: Dotted path of the submodule whose output it is.
+        width: Size of the last dimension of that output.
+    """
+
+    name: str
+    path: str
+    width: int
+
+
+class Layout(ABC):
+    """The sites of one model.
+
+    Args:
+        model: The backbone's model.
+    """
+
+    #: dtype name -> why this family must not run in it
+    refused_dtypes: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Size D of the hidden states."""
+
+    @property
+    def input_embeddings(self) -> nn.Embedding:
+        """The table that turns token ids into the encoder's input."""
+        return self.model.get_input_embeddings()
+
+    @abstractmethod
+    def sites(self, place: str) -> list[Site]:
+        """Returns the sites of one place (`feed_forward`), encoder first, in the order they are computed.
+
+        Raises:
+            UnknownNameError: This family has no such place.
+        """
+
+    @abstractmethod
+    def sentinel_ids(self, tokenizer: Any) -> list[int]:
+        """Returns the ids of the sentinels, first sentinel first.
+
+        Raises:
+            BackboneError: Names and positions of the sentinels disagree.
+        """

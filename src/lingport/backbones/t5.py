@@ -1,0 +1,74 @@
+"""The T5 family: T5, mT5 (and mT0, Aya-101), ByT5 and umT5.
+
+Module numbering is that of transformers 5 (`modeling_t5.py`, `modeling_mt5.py`, `modeling_umt5.py`): a block's
+feed-forward sublayer, residual addition included, is `layer[1]` in the encoder and `layer[2]` in the decoder.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lingport.backbones.layout import Layout, Site
+from lingport.errors import BackboneError, UnknownNameError, nearest
+
+NUM_SENTINELS = 100
+BYT5_FIRST_SENTINEL = 258  # ByT5 was pretrained with its last bytes as sentinels, not with its <extra_id_*> names
+
+
+class T5Layout(Layout):
+    """Sites of T5, mT5, mT0 and ByT5."""
+
+    refused_dtypes: ClassVar[dict[str, str]] = {
+        "float16": "T5 models were trained in bfloat16; their activations overflow float16 and the loss becomes NaN"
+    }
+    sentinels_end_vocabulary: ClassVar[bool] = True
+
+    @property
+    def width(self) -> int:
+        """Size D of the hidden states."""
+        return self.model.config.d_model
+
+    def sites(self, place: str) -> list[Site]:
+        """Returns the sites of one place; see `Layout.sites`."""
+        if place != "feed_forward":
+            raise UnknownNameError(f"this family has no place {place!r}", hint=nearest(place, ["feed_forward"]))
+        stacks = (("encoder", 1), ("decoder", 2))
+        return [
+            Site(f"{stack}.{index}.feed_forward", f"{stack}.block.{index}.layer.{sublayer}", self.width)
+            for stack, sublayer in stacks
+            for index in range(len(getattr(self.model, stack).block))
+        ]
+
+    def sentinel_ids(self, tokenizer: Any) -> list[int]:
+        """Returns the ids of the 100 sentinels, resolved by name and checked against their position."""
+        if type(tokenizer).__name__ == "ByT5Tokenizer":
+            return list(range(BYT5_FIRST_SENTINEL, BYT5_FIRST_SENTINEL - NUM_SENTINELS, -1))
+        by_name = _sentinels_by_name(tokenizer)
+        last = len(tokenizer) - 1
+        if self.sentinels_end_vocabulary and by_name != list(range(last, last - NUM_SENTINELS, -1)):
+            raise BackboneError(
+                f"the sentinels' names give the ids {by_name[0]}, {by_name[1]}, ... but this family keeps them as "
+                f"the last {NUM_SENTINELS} of its vocabulary: {last}, {last - 1}, ...",
+                where=str(tokenizer.name_or_path),
+                hint="use the tokenizer that belongs to the model; added tokens move the sentinels",
+            )
+        return by_name
+
+
+class UMT5Layout(T5Layout):
+    """Sites of umT5, whose sentinels are known by name alone."""
+
+    sentinels_end_vocabulary: ClassVar[bool] = False
+
+
+def _sentinels_by_name(tokenizer: Any) -> list[int]:
+    vocabulary = tokenizer.get_vocab()
+    for spelling in ("<extra_id_{}>", "\u2581<extra_id_{}>"):
+        names = [spelling.format(index) for index in range(NUM_SENTINELS)]
+        if all(name in vocabulary for name in names):
+            return [vocabulary[name] for name in names]
+    raise BackboneError(
+        f"the vocabulary has no sentinels <extra_id_0> to <extra_id_{NUM_SENTINELS - 1}>",
+        where=str(tokenizer.name_or_path),
+        hint="span corruption needs a tokenizer of the T5 family",
+    )

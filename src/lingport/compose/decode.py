@@ -1,0 +1,122 @@
+"""Greedy decoding and scoring of candidates, with the encoder run once and finished rows let go.
+
+Written here because the rows that modules act on must follow the rows that are still being decoded.
+Shapes: B rows, S source tokens, D width, C candidates, T target tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lingport.data.batch import IGNORED
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Greedy outputs.
+
+    Attributes:
+        ids: Token ids of each row, without start and end-of-sequence tokens.
+        finished: Whether each row ended by itself; if not, it was cut at the longest length.
+        log_likelihood: (B,) sum of the log-probabilities of each row's tokens, end-of-sequence included.
+    """
+
+    ids: list[list[int]]
+    finished: list[bool]
+    log_likelihood: Tensor
+
+    def mean_log_likelihood(self, row: int) -> float:
+        """Returns the log-likelihood of a row per generated token, by which windows are compared."""
+        return self.log_likelihood[row].item() / max(1, len(self.ids[row]) + self.finished[row])
+
+
+def greedy(
+    model: Any,
+    embeds_bsd: Tensor,
+    mask_bs: Tensor,
+    max_new_tokens: int,
+    *,
+    keep_rows: Callable[[Sequence[int]], None],
+) -> Generated:
+    """Returns the most likely next token again and again, for each row until its end-of-sequence token.
+
+    Args:
+        model: The sequence-to-sequence model, modules attached.
+        embeds_bsd: Input embeddings, prompts included.
+        mask_bs: Their mask.
+        max_new_tokens: Longest output; the end-of-sequence token may come as one more.
+        keep_rows: Told which of the present rows go on when others have finished.
+    """
+    num_rows, eos = len(embeds_bsd), model.config.eos_token_id
+    encoded = model.get_encoder()(inputs_embeds=embeds_bsd, attention_mask=mask_bs).last_hidden_state
+    ids: list[list[int]] = [[] for _ in range(num_rows)]
+    finished = [False] * num_rows
+    likelihood = torch.zeros(num_rows, device=encoded.device)
+    rows = list(range(num_rows))  # the original rows that are still being decoded
+    last = torch.full((num_rows, 1), model.config.decoder_start_token_id, device=encoded.device)
+    cache = None
+    for _ in range(max_new_tokens + 1):
+        out = model(
+            encoder_outputs=(encoded,),
+            attention_mask=mask_bs,
+            decoder_input_ids=last,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache = out.past_key_values
+        best, token = out.logits[:, -1].float().log_softmax(-1).max(-1)
+        tokens = token.tolist()
+        likelihood[rows] += best
+        going = []
+        for place, row in enumerate(rows):
+            if tokens[place] == eos:
+                finished[row] = True
+            elif len(ids[row]) < max_new_tokens:
+                ids[row].append(tokens[place])
+                going.append(place)
+        if not going:
+            break
+        if len(going) < len(rows):
+            keep_rows(going)
+            kept = torch.tensor(going, device=encoded.device)
+            encoded, mask_bs, token = encoded[kept], mask_bs[kept], token[kept]
+            cache.batch_select_indices(kept)
+            rows = [rows[place] for place in going]
+        last = token[:, None]
+    return Generated(ids, finished, likelihood.cpu())
+
+
+def candidate_scores(
+    model: Any,
+    embeds_bsd: Tensor,
+    mask_bs: Tensor,
+    labels_ct: Tensor,
+    *,
+    keep_rows: Callable[[Sequence[int]], None],
+) -> Tensor:
+    """Returns the log-likelihood (B, C) of each candidate, end-of-sequence included.
+
+    Args:
+        model: The sequence-to-sequence model, modules attached.
+        embeds_bsd: Input embeddings, prompts included.
+        mask_bs: Their mask.
+        labels_ct: Target ids of the candidates, -100 where there is none.
+        keep_rows: Told that each row is now there once per candidate.
+    """
+    num_rows, num_candidates = len(embeds_bsd), len(labels_ct)
+    encoded = model.get_encoder()(inputs_embeds=embeds_bsd, attention_mask=mask_bs).last_hidden_state
+    keep_rows([row for row in range(num_rows) for _ in range(num_candidates)])
+    labels = labels_ct.repeat(num_rows, 1)
+    logits = model(
+        encoder_outputs=(encoded.repeat_interleave(num_candidates, 0),),
+        attention_mask=mask_bs.repeat_interleave(num_candidates, 0),
+        decoder_input_ids=model.prepare_decoder_input_ids_from_labels(labels),
+        use_cache=False,
+    ).logits
+    chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1)
+    return (chosen * (labels != IGNORED)).sum(1).view(num_rows, num_candidates).cpu()

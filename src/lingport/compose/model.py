@@ -1,0 +1,215 @@
+"""A backbone with modules attached: forward, generate, rank.
+
+Attaching changes no weight of the backbone and leaves nothing behind: hooks live as long as the `using` block.
+Shapes: B rows, S source tokens, T target tokens, C candidates, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lingport.backbones.base import Backbone
+from lingport.compose.active import Active
+from lingport.compose.composition import Composition
+from lingport.compose.decode import Generated, candidate_scores, greedy
+from lingport.data.batch import IGNORED, Row, collate, tokenize
+from lingport.errors import CompositionError
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a forward pass gives.
+
+    Attributes:
+        logits: (B, T, V).
+        loss: Mean negative log-likelihood per target token in nats, if labels were given.
+        row_loss: (B,) sum of the negative log-likelihood of each row's target tokens.
+        row_tokens: (B,) number of target tokens of each row.
+    """
+
+    logits: Tensor
+    loss: Tensor | None = None
+    row_loss: Tensor | None = None
+    row_tokens: Tensor | None = None
+
+
+class ComposedModel:
+    """A backbone that modules can be attached to.
+
+    Args:
+        backbone: Stays frozen.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+        self._plain = Active(backbone, [Composition()], per_row=False)
+        self._active = self._plain
+
+    @contextmanager
+    def using(self, rows: Composition | Sequence[Composition]) -> Iterator[ComposedModel]:
+        """Attaches modules for the length of a `with` block; blocks may not be nested.
+
+        Args:
+            rows: One composition for all rows of every batch, or one per row of each batch in the block.
+
+        Raises:
+            CompositionError: The modules cannot act together.
+            WrongBackboneError: A module was trained on another backbone.
+        """
+        if self._active is not self._plain:
+            raise CompositionError(
+                "modules are attached already",
+                hint="leave the first `with model.using(...)` block; to mix compositions give one per row",
+            )
+        per_row = not isinstance(rows, Composition)
+        compositions = [rows] if isinstance(rows, Composition) else list(rows)
+        if not compositions:
+            raise CompositionError("an empty list of compositions", hint="give one composition, or one per row")
+        active = Active(self.backbone, compositions, per_row=per_row)
+        hooks = [
+            self.backbone.model.get_submodule(path).register_forward_hook(self._hook(path)) for path in active.paths
+        ]
+        self._active = active
+        try:
+            yield self
+        finally:
+            self._active = self._plain
+            for hook in hooks:
+                hook.remove()
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None) -> Output:
+        """Returns logits, and the loss where labels are given.
+
+        Args:
+            input_ids: (B, S) token ids.
+            attention_mask: (B, S), 1 for text, 0 for padding; None: all is text.
+            labels: (B, T) target ids, -100 where there is none; the decoder's input is made from them.
+
+        Raises:
+            CompositionError: The batch has another number of rows than compositions were given.
+        """
+        embeds, mask = self._inputs(input_ids, attention_mask)
+        model = self.backbone.model
+        if labels is None:
+            start = torch.full_like(input_ids[:, :1], model.config.decoder_start_token_id)
+            return Output(self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=start).logits)
+        decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
+        logits = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids).logits
+        losses = F.cross_entropy(
+            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        ).view(labels.shape)
+        row_tokens = (labels != IGNORED).sum(1)
+        row_loss = losses.sum(1)
+        return Output(logits, row_loss.sum() / row_tokens.sum().clamp(min=1), row_loss, row_tokens)
+
+    def generate(
+        self, texts: Sequence[str], *, max_new_tokens: int = 30, max_input_tokens: int | None = None
+    ) -> list[str]:
+        """Returns the greedy output for each text.
+
+        Args:
+            texts: One per row.
+            max_new_tokens: Longest output in tokens, without end-of-sequence.
+            max_input_tokens: Longer inputs are cut at their end; None: no limit.
+        """
+        found = self.generate_ids(*self._encode(texts, max_input_tokens), max_new_tokens=max_new_tokens)
+        return [self.decode(ids) for ids in found.ids]
+
+    @torch.no_grad()
+    def generate_ids(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, *, max_new_tokens: int = 30
+    ) -> Generated:
+        """Returns greedy token ids per row with their log-likelihoods; see `generate`."""
+        embeds, mask = self._inputs(input_ids, attention_mask)
+        active = self._active
+        try:
+            return self._run_weights(
+                lambda: greedy(self.backbone.model, embeds, mask, max_new_tokens, keep_rows=self._keep_rows)
+            )
+        finally:
+            self._active = active
+
+    @torch.no_grad()
+    def rank(
+        self, texts: Sequence[str], candidates: Sequence[str], *, max_input_tokens: int | None = None
+    ) -> Tensor:
+        """Returns the log-likelihood (B, C) of each candidate as the whole output for each text.
+
+        Args:
+            texts: One per row.
+            candidates: Possible outputs, the same for all rows.
+            max_input_tokens: Longer inputs are cut at their end; None: no limit.
+
+        Raises:
+            CompositionError: There is no candidate.
+        """
+        if not candidates:
+            raise CompositionError("nothing to rank", hint="give at least one candidate")
+        tokenizer = self.backbone.tokenizer
+        rows = [Row((), tokenize(tokenizer, candidate)[0]) for candidate in candidates]
+        labels = collate(rows, pad_id=tokenizer.pad_token_id).labels.to(self.backbone.device)
+        embeds, mask = self._inputs(*self._encode(texts, max_input_tokens))
+        active = self._active
+        try:
+            return self._run_weights(
+                lambda: candidate_scores(self.backbone.model, embeds, mask, labels, keep_rows=self._keep_rows)
+            )
+        finally:
+            self._active = active
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Returns the text of output ids, special tokens left out, white space at the ends stripped."""
+        return self.backbone.tokenizer.decode(list(token_ids), skip_special_tokens=True).strip()
+
+    def _encode(self, texts: Sequence[str], max_input_tokens: int | None) -> tuple[Tensor, Tensor]:
+        if isinstance(texts, str):
+            raise CompositionError("texts is one string", hint="give a list of strings, one per row")
+        tokenizer = self.backbone.tokenizer
+        rows = [Row(tokenize(tokenizer, text, max_input_tokens)[0]) for text in texts]
+        batch = collate(rows, pad_id=tokenizer.pad_token_id).to(self.backbone.device)
+        return batch.input_ids, batch.attention_mask
+
+    def _inputs(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self._active.num_rows not in (None, len(input_ids)):
+            raise CompositionError(
+                f"{self._active.num_rows} compositions for a batch of {len(input_ids)} rows",
+                hint="give one composition for all rows, or exactly one per row",
+            )
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        embeds = self._run_weights(lambda: self.backbone.layout.input_embeddings(input_ids))
+        return self._active.put_before(embeds, mask)
+
+    def _keep_rows(self, rows: Sequence[int]) -> None:
+        self._active = self._active.select(rows)
+
+    def _hook(self, path: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        return lambda _module, _inputs, output: self._active.transform(path, output)
+
+    def _run(self, model: Any, **inputs: Any) -> Any:
+        return self._run_weights(lambda: model(**inputs, use_cache=False))
+
+    def _run_weights(self, call: Callable[[], Any]) -> Any:
+        weights = self._active.weights
+        if weights is None:
+            return call()
+        holder = _Holder(self.backbone.model)
+        return functional_call(holder, {f"model.{name}": value for name, value in weights.items()}, (call,))
+
+
+class _Holder(nn.Module):
+    """Gives `functional_call` a module whose forward is any computation on the model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, call: Callable[[], Any]) -> Any:
+        return call()
