@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,22 @@ class Backbone:
         digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
         _hash_weights(digest, self.model, dtype=torch.bfloat16)
         return digest.hexdigest()[:32]
+
+    def dropout_rate(self, rate: float | None) -> float:
+        """Returns the rate itself, or the backbone's own for None."""
+        return self.layout.dropout if rate is None else rate
+
+    @contextmanager
+    def dropout(self, rate: float) -> Iterator[None]:
+        """Drops activations at a rate within the block, as in training; 0 computes as at test time."""
+        own, was_training = self.layout.dropout, self.model.training
+        self.layout.set_dropout(rate)
+        self.model.train(rate > 0)
+        try:
+            yield
+        finally:
+            self.layout.set_dropout(own)
+            self.model.train(was_training)
 
     def weights_hash(self) -> str:
         """Returns a hash of every bit of the weights as they are now; used to prove that nothing changed them."""

@@ -62,6 +62,15 @@ class Layout(ABC):
         """The table that turns token ids into the encoder's input."""
         return self.model.get_input_embeddings()
 
+    @property
+    @abstractmethod
+    def dropout(self) -> float:
+        """The rate that is set now; after loading, the one that the backbone was pretrained with."""
+
+    @abstractmethod
+    def set_dropout(self, rate: float) -> None:
+        """Sets the rate of every dropout in the model."""
+
     @abstractmethod
     def sites(self, place: str) -> list[Site]:
         """Returns the sites of one place (`feed_forward`), encoder first, in the order they are computed.

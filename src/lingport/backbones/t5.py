@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from torch import nn
+
 from lingport.backbones.layout import Layout, Site
 from lingport.errors import BackboneError, UnknownNameError, nearest
 
@@ -27,6 +29,19 @@ class T5Layout(Layout):
     def width(self) -> int:
         """Size D of the hidden states."""
         return self.model.config.d_model
+
+    @property
+    def dropout(self) -> float:
+        """The rate that is set now; see `Layout.dropout`."""
+        return self.model.encoder.dropout.p
+
+    def set_dropout(self, rate: float) -> None:
+        """Sets the rate of every dropout: of the dropout layers, and of attention, which keeps it as a number."""
+        for module in self.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = rate
+            elif isinstance(getattr(module, "dropout", None), float):
+                module.dropout = rate
 
     def sites(self, place: str) -> list[Site]:
         """Returns the sites of one place; see `Layout.sites`."""

@@ -137,7 +137,6 @@ class ComposedModel:
         finally:
             self._active = active
 
-    @torch.no_grad()
     def rank(
         self, texts: Sequence[str], candidates: Sequence[str], *, max_input_tokens: int | None = None
     ) -> Tensor:
@@ -151,12 +150,17 @@ class ComposedModel:
         Raises:
             CompositionError: There is no candidate.
         """
+        return self.rank_ids(*self._encode(texts, max_input_tokens), candidates)
+
+    @torch.no_grad()
+    def rank_ids(self, input_ids: Tensor, attention_mask: Tensor | None, candidates: Sequence[str]) -> Tensor:
+        """Returns the log-likelihood (B, C) of each candidate for token ids (B, S); see `rank`."""
         if not candidates:
             raise CompositionError("nothing to rank", hint="give at least one candidate")
         tokenizer = self.backbone.tokenizer
         rows = [Row((), tokenize(tokenizer, candidate)[0]) for candidate in candidates]
         labels = collate(rows, pad_id=tokenizer.pad_token_id).labels.to(self.backbone.device)
-        embeds, mask = self._inputs(*self._encode(texts, max_input_tokens))
+        embeds, mask = self._inputs(input_ids, attention_mask)
         active = self._active
         try:
             return self._run_weights(

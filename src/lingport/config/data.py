@@ -155,7 +155,7 @@ class TextSource(_Source):
 
     format: Literal["file", "hub", "demo"] = Field(
         default="file",
-        description="file: .txt or .jsonl, plain, .xz, .gz, .bz2 or in an archive; hub; demo: the demo corpus.",
+        description="file: .txt or .jsonl, plain, .xz, .gz, .bz2 or in an archive; hub; demo.",
     )
     unit: Literal["sentence", "document"] = Field(
         default="sentence", description="What one line (or one record) holds."
@@ -205,8 +205,8 @@ class ExampleSource(_Source):
     """Labelled examples of one task in one language."""
 
     format: Literal["squad", "columns", "spans", "xnli", "table", "hub", "demo"] = Field(
-        description="squad: SQuAD JSON; columns: a token a line (IOB2, CoNLL); spans: JSON with tokens and tags or "
-        "spans; xnli: premise, hypothesis, label; table: CSV, TSV or JSON lines with named columns; hub; demo."
+        description="squad: SQuAD JSON; columns: a token a line (IOB2, CoNLL); spans: JSON with tokens and "
+        "tags or spans; xnli: premise, hypothesis, label; table: CSV, TSV, JSON with columns; hub; demo."
     )
     split: str | None = Field(default=None, description="hub and demo: the published split to read.")
     limit: int | None = Field(default=None, ge=1, description="At most so many examples. None: all.")
@@ -256,8 +256,8 @@ class ExampleSource(_Source):
     )
     token_prefix: str | None = Field(
         default=None,
-        description="columns: text before every token, taken off (`sk:`). None: the language's code and a colon, "
-        "if every token has it. Empty: nothing.",
+        description="columns: text before every token, taken off (`sk:`). None: the language's code and a "
+        "colon, if every token has it. Empty: nothing.",
     )
     scheme: Literal["iob2", "iob1", "bioes"] = Field(
         default="iob2",

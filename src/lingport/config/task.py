@@ -21,6 +21,8 @@ from lingport.errors import ConfigError, nearest
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
 
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
 
 def wording_fields(wording: str) -> list[str]:
     """Returns the names of the `{name}` fields of a wording, in order; doubled braces stand for themselves.
@@ -97,7 +99,7 @@ class LanguageWording(BaseModel):
 
 
 class TaskConfig(BaseModel):
-    """One task, as its YAML file says it. Only `form` and `input` (and a classification's `labels`) are needed."""
+    """One task, as its YAML says it; `form`, `input` and a classification's `labels` are needed, no more."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -115,10 +117,13 @@ class TaskConfig(BaseModel):
         default_factory=dict, description="Other spellings of labels in data files: spelling -> label."
     )
     positive: str | None = Field(default=None, description="The label that the score f1 is about.")
-    max_input_tokens: int = Field(default=256, ge=8, description="Tokens of an input, end of sequence included.")
+    max_input_tokens: int = Field(
+        default=256, ge=8, description="Tokens of an input, end of sequence included."
+    )
     max_target_tokens: int = Field(default=30, ge=1, description="Tokens of an output, end included.")
     score: Annotated[list[str], BeforeValidator(_as_list)] = Field(
-        default_factory=list, description="Scores to show; the first selects checkpoints. Default: the form's."
+        default_factory=list,
+        description="Scores to show; the first selects checkpoints. Default: the form's.",
     )
     decoding: Literal["generate", "rank"] = Field(
         default="generate", description="generate: free text, then read; rank: the likeliest label word."
@@ -191,10 +196,11 @@ def parse_yaml(text: str, name: str) -> MarkedYaml:
     Raises:
         ConfigError: It is not YAML, a key occurs twice, or something refers to itself.
     """
-    loader = _Loader(text)
+    marked = MarkedYaml(name, None)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
-        marked = MarkedYaml(name, None)
         data = _plain(loader, node, (), marked, ()) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -204,7 +210,8 @@ def parse_yaml(text: str, name: str) -> MarkedYaml:
     except yaml.YAMLError as error:
         raise ConfigError(f"not a valid YAML file: {error}", where=name) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return MarkedYaml(name, data, marked.marks)
 
 
@@ -213,6 +220,8 @@ def _plain(loader: _Loader, node: yaml.Node, location: Location, marked: MarkedY
     if any(node is other for other in above):
         raise ConfigError("an alias refers to what it is part of", where=marked.where(location))
     above = (*above, node)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+        raise ConfigError(f"the tag {node.tag!r} is not allowed", where=marked.where(location))
     if isinstance(node, yaml.MappingNode):
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -240,7 +249,9 @@ def read_yaml(path: str | Path) -> MarkedYaml:
     except FileNotFoundError:
         raise ConfigError("no such file", where=str(path), hint="check the path") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"not UTF-8 at byte {error.start}", where=str(path), hint="save it as UTF-8") from None
+        raise ConfigError(
+            f"not UTF-8 at byte {error.start}", where=str(path), hint="save it as UTF-8"
+        ) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     return parse_yaml(text, str(path))
@@ -254,7 +265,9 @@ def validated(schema: type[M], source: MarkedYaml) -> M:
     """
     if not isinstance(source.data, Mapping):
         found = "is empty" if source.data is None else "is not a mapping of keys to values"
-        raise ConfigError(f"the file {found}", where=source.name, hint=f"keys: {', '.join(schema.model_fields)}")
+        raise ConfigError(
+            f"the file {found}", where=source.name, hint=f"keys: {', '.join(schema.model_fields)}"
+        )
     try:
         return schema.model_validate(source.data)
     except ValidationError as error:
@@ -262,19 +275,20 @@ def validated(schema: type[M], source: MarkedYaml) -> M:
 
 
 def _problem(schema: type[BaseModel], details: Any) -> tuple[Location, str]:
-    location = tuple(details["loc"])
+    location: Location = tuple(details["loc"])
+    last = str(location[-1]) if location else ""
     if details["type"] == "extra_forbidden":
         allowed = LanguageWording if len(location) > 2 else schema
-        return location, f"unknown key {location[-1]!r}; {nearest(str(location[-1]), allowed.model_fields)}"
+        return location, f"unknown key {last!r}; {nearest(last, allowed.model_fields)}"
     if details["type"] == "missing":
-        return location[:-1], f"the key {location[-1]!r} is missing: {_description(schema, location)}"
+        return location[:-1], f"the key {last!r} is missing: {_description(schema, last)}"
     key = ".".join(str(part) for part in location)
     reason = details["msg"].removeprefix("Value error, ")
     return location, f"{key}: {reason} (given: {details['input']!r})"
 
 
-def _description(schema: type[BaseModel], location: Location) -> str:
-    known = schema.model_fields.get(str(location[-1]))
+def _description(schema: type[BaseModel], key: str) -> str:
+    known = schema.model_fields.get(key)
     return (known.description if known else None) or "it is needed"
 
 

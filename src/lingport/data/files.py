@@ -23,7 +23,15 @@ from lingport.errors import DataError
 
 OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
-BROKEN = (lzma.LZMAError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError)
+BROKEN = (
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    EOFError,
+    NotImplementedError,
+)
 MAC_FOLDER = "__MACOSX"
 
 
@@ -40,6 +48,7 @@ class Part:
     member: str | None = None
 
     def __str__(self) -> str:
+        """The place as it is written in messages."""
         return f"{self.path}!{self.member}" if self.member else str(self.path)
 
     @property

@@ -15,11 +15,12 @@ import numpy as np
 
 from lingport.config.data import TextSource
 from lingport.data.files import Part, find_parts, open_text
+from lingport.data.json_records import JSON_LINES, json_error
+from lingport.data.languages import fill_placeholders
 from lingport.errors import DataError
 from lingport.registry import Registry
 
 HASH_SPACE = 2**64
-JSON_LINES = (".jsonl", ".ndjson")
 
 TextStream = Callable[[TextSource, str | None], Iterator[str]]
 
@@ -47,7 +48,7 @@ def read_text(source: TextSource, *, language: str | None = None) -> Iterator[st
         DataError: A file is missing, not UTF-8, not valid JSON lines, holds no text, or holds fewer texts
             than `num_train` and `num_validation` ask for.
     """
-    resolved = source.resolve()
+    resolved = fill_placeholders(source, language).resolve()
     stream = TEXT_FORMATS.get(resolved.format)
     chosen = _side(resolved, lambda: stream(resolved, language))
     return itertools.islice(chosen, resolved.limit)
@@ -112,7 +113,7 @@ def _stream_part(part: Part, source: TextSource) -> Iterator[str]:
     empty = True
     with open_text(part) as lines:
         for number, line in lines:
-            text = _record_text(line, source.field, f"{part}:{number}") if is_json and line.strip() else line
+            text = _record_text(line, source.field, part, number) if is_json and line.strip() else line
             text = text.strip()
             if text:
                 empty = False
@@ -121,18 +122,16 @@ def _stream_part(part: Part, source: TextSource) -> Iterator[str]:
         raise DataError("the file holds no text", where=str(part), hint="leave it out, or fetch it again")
 
 
-def _record_text(line: str, field: str, where: str) -> str:
+def _record_text(line: str, field: str, part: Part, number: int) -> str:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"not valid JSON: {error.msg}", where=f"{where}:{error.colno}", hint="one JSON object a line"
-        ) from error
+        raise json_error(error, str(part), line=number) from error
     if not isinstance(record, dict) or not isinstance(record.get(field), str):
         keys = ", ".join(sorted(record)) if isinstance(record, dict) else type(record).__name__
         raise DataError(
             f"the record has no text under {field!r} (it has: {keys})",
-            where=where,
+            where=f"{part}:{number}",
             hint="set `field` to the key that holds the text",
         )
     return record[field]

@@ -1,0 +1,58 @@
+"""How a module is trained: the settings, and the paper's values for each role and kind (method, section 3).
+
+Not here: the loop (`lingport.train`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, create_model
+
+from lingport.config.modules import Settings
+
+
+class TrainingSettings(Settings):
+    """One training run."""
+
+    steps: int = Field(50_000, ge=0, description="Optimiser steps; 0 leaves the module as it starts.")
+    batch_size: int = Field(32, ge=1, description="Rows of a step, over all micro-batches.")
+    micro_batches: int = Field(1, ge=1, description="Parts that a step's rows are computed in, to save memory.")
+    optimizer: Literal["adamw", "adafactor"] = Field("adamw", description="AdamW, or Adafactor at a given rate.")
+    learning_rate: float = Field(5e-5, gt=0, description="Rate at the start (after the warm-up).")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Largest norm of a step's gradient; null: any.")
+    schedule: Literal["linear", "constant"] = Field("linear", description="linear: decays to 0 at the last step.")
+    warmup_steps: int = Field(0, ge=0, description="Steps in which the rate grows from 0.")
+    backbone_dropout: float | None = Field(
+        None, ge=0, lt=1, description="Dropout within the frozen backbone in training; null: the backbone's own."
+    )
+    selection: Literal["score", "loss", "last"] = Field(
+        "last", description="Which state is kept: best by the task's score, by validation loss, or the last."
+    )
+    evaluate_every: int = Field(1000, ge=1, description="Steps between two validations.")
+    patience: int | None = Field(None, ge=1, description="Stop after so many validations without a better one.")
+    validation_limit: int | None = Field(None, ge=1, description="At most so many validation rows; null: all.")
+    checkpoint_every: int = Field(1000, ge=1, description="Steps between two checkpoints to resume from.")
+
+
+_ADAPTER: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 5e-5, "weight_decay": 0.0}
+_PROMPT: dict[str, Any] = {"optimizer": "adafactor", "learning_rate": 0.5, "weight_decay": 1e-5}
+_LANGUAGE: dict[str, Any] = {"steps": 100_000, "selection": "last"}
+_TASK: dict[str, Any] = {"steps": 50_000, "selection": "score"}
+
+
+def _with_defaults(name: str, doc: str, defaults: dict[str, Any]) -> type[TrainingSettings]:
+    # A model of its own per role and kind, so that a recipe says only what differs from the paper.
+    fields: dict[str, Any] = {}
+    for key, value in defaults.items():
+        known = TrainingSettings.model_fields[key]
+        fields[key] = (known.annotation, Field(value, description=known.description))
+    return create_model(name, __base__=TrainingSettings, __doc__=doc, **fields)
+
+
+LanguageAdapterTraining = _with_defaults("LanguageAdapterTraining", "Language adapter.", _LANGUAGE | _ADAPTER)
+LanguagePromptTraining = _with_defaults("LanguagePromptTraining", "Language prompt.", _LANGUAGE | _PROMPT)
+TaskAdapterTraining = _with_defaults("TaskAdapterTraining", "Task adapter.", _TASK | _ADAPTER)
+TaskPromptTraining = _with_defaults("TaskPromptTraining", "Task prompt.", _TASK | _PROMPT)
+TaskFullTraining = _with_defaults("TaskFullTraining", "Full fine-tuning.", _TASK | _ADAPTER)

@@ -1,0 +1,172 @@
+"""Running examples through a composed model: long inputs in windows, similar lengths together, rows mixed.
+
+Not here: scores (`score.py`).
+Shapes: B rows, C candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lingport.compose.composition import Composition
+from lingport.compose.model import ComposedModel
+from lingport.data.batch import Batch, Row, by_length, collate, tokenize
+from lingport.tasks.base import Example, Task
+from lingport.tasks.windows import fit
+
+
+@dataclass(frozen=True)
+class Query:
+    """One example to be answered, and by what.
+
+    Attributes:
+        task: What is asked.
+        example: The example; its gold answer is not looked at.
+        language: Language of the example: decides the wording.
+        composition: The modules that answer.
+    """
+
+    task: Task[Any, Any]
+    example: Example
+    language: str
+    composition: Composition
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said.
+
+    Attributes:
+        text: The output.
+        answer: What the task reads in it; None: unreadable.
+        input_cut: Whether part of the input was never seen.
+        output_cut: Whether the output had not ended at its longest length.
+        num_windows: In how many pieces the input was read.
+        confidence: Mean log-likelihood per output token (generated), or of the candidate (ranked).
+    """
+
+    text: str
+    answer: Any
+    input_cut: bool
+    output_cut: bool
+    num_windows: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One row to run: a window of a query."""
+
+    query: int
+    input_ids: list[int]
+    cut: bool
+
+
+@dataclass(frozen=True)
+class _Said:
+    text: str
+    unfinished: bool
+    confidence: float
+
+
+def predict(
+    model: ComposedModel,
+    queries: Sequence[Query],
+    *,
+    max_rows: int = 64,
+    max_tokens: int = 8192,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Prediction]:
+    """Returns a prediction for each query; queries of different compositions and languages may be mixed.
+
+    Of several windows on one example the one whose output the model finds likeliest (per token) counts.
+
+    Args:
+        model: The backbone.
+        queries: In any order.
+        max_rows: Most rows of a batch.
+        max_tokens: Most input tokens of a batch, padding included.
+        on_progress: Told how many of all rows are done.
+    """
+    tokenizer = model.backbone.tokenizer
+    pieces = []
+    for index, query in enumerate(queries):
+        for window in fit(query.task, query.example, query.language, tokenizer, with_target=False):
+            ids, cut = tokenize(tokenizer, window.input, query.task.max_input_tokens)
+            pieces.append(_Piece(index, ids, cut or window.cut))
+    said: dict[int, list[tuple[_Piece, _Said]]] = {}
+    num_done = 0
+    for ask, places in _by_way(queries, pieces, tokenizer).items():
+        own = [pieces[place] for place in places]
+        lengths = [len(piece.input_ids) for piece in own]
+        for chosen in by_length(lengths, max_rows=max_rows, max_tokens=max_tokens):
+            batch = [own[place] for place in chosen]
+            for piece, one in zip(batch, ask(model, queries, batch), strict=True):
+                said.setdefault(piece.query, []).append((piece, one))
+            num_done += len(batch)
+            on_progress(num_done, len(pieces))
+    return [_best(query, said[index]) for index, query in enumerate(queries)]
+
+
+def _best(query: Query, outputs: list[tuple[_Piece, _Said]]) -> Prediction:
+    piece, best = max(outputs, key=lambda output: output[1].confidence)
+    answer = query.task.parse(best.text, query.example, query.language)
+    return Prediction(best.text, answer, piece.cut, best.unfinished, len(outputs), best.confidence)
+
+
+@dataclass(frozen=True)
+class _Generate:
+    max_new_tokens: int
+
+    def __call__(self, model: ComposedModel, queries: Sequence[Query], pieces: Sequence[_Piece]) -> list[_Said]:
+        batch = _batch(model, pieces)
+        with model.using(_rows(queries, pieces)):
+            found = model.generate_ids(batch.input_ids, batch.attention_mask, max_new_tokens=self.max_new_tokens)
+        return [
+            _Said(model.decode(ids), not finished, found.mean_log_likelihood(row))
+            for row, (ids, finished) in enumerate(zip(found.ids, found.finished, strict=True))
+        ]
+
+
+@dataclass(frozen=True)
+class _Rank:
+    candidates: tuple[str, ...]
+
+    def __call__(self, model: ComposedModel, queries: Sequence[Query], pieces: Sequence[_Piece]) -> list[_Said]:
+        batch = _batch(model, pieces)
+        with model.using(_rows(queries, pieces)):
+            scores_bc = model.rank_ids(batch.input_ids, batch.attention_mask, self.candidates)
+        values, best = torch.max(scores_bc, dim=1)
+        return [
+            _Said(self.candidates[index], False, value)
+            for index, value in zip(best.tolist(), values.tolist(), strict=True)
+        ]
+
+
+def _batch(model: ComposedModel, pieces: Sequence[_Piece]) -> Batch:
+    rows = [Row(piece.input_ids) for piece in pieces]
+    return collate(rows, pad_id=model.backbone.tokenizer.pad_token_id).to(model.backbone.device)
+
+
+def _rows(queries: Sequence[Query], pieces: Sequence[_Piece]) -> Composition | list[Composition]:
+    compositions = [queries[piece.query].composition for piece in pieces]
+    return compositions[0] if all(each == compositions[0] for each in compositions) else compositions
+
+
+def _by_way(
+    queries: Sequence[Query], pieces: Sequence[_Piece], tokenizer: Any
+) -> dict[_Generate | _Rank, list[int]]:
+    """Groups rows by how they are answered: only rows decoded alike share a batch."""
+    ways: dict[_Generate | _Rank, list[int]] = {}
+    for place, piece in enumerate(pieces):
+        query = queries[piece.query]
+        if query.task.decoding == "rank":
+            way = _Rank(tuple(query.task.candidates(query.language) or ()))
+        else:
+            way = _Generate(query.task.max_new_tokens(tokenizer, query.language))
+        ways.setdefault(way, []).append(place)
+    return ways

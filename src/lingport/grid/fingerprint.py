@@ -1,0 +1,56 @@
+"""Hashes of what decides a result: settings, and the content of the data behind them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lingport.config.data import ExampleSource, TextSource, locate
+from lingport.data.languages import fill_placeholders
+
+#: length of an id in hexadecimal digits: 64 bits
+_DIGITS = 16
+# Which files the data came from, not what is in them.
+_PLACES = {"paths", "labels_path"}
+
+
+def content_id(content: Any) -> str:
+    """Returns a hash of anything that JSON can say; the order of keys does not matter."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=_DIGITS // 2).hexdigest()
+
+
+def source_fingerprint(source: TextSource | ExampleSource, language: str) -> str:
+    """Returns a hash of a data source's settings and of the bytes of its files.
+
+    Hub data are known by name, configuration, split and revision; the demo corpus by its own files.
+    """
+    source = fill_placeholders(source, language)
+    settings = source.model_dump(mode="json", exclude=_PLACES)
+    named = [*source.paths, *filter(None, [getattr(source, "labels_path", None)])]
+    contents = [_file_hash(path) for pattern in named for path in locate(pattern)]
+    if source.format == "demo":
+        contents = [_demo_hash()]
+    return content_id({"settings": settings, "language": language, "contents": contents})
+
+
+@lru_cache(maxsize=None)
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _demo_hash() -> str:
+    # The demo corpus is made of its sentences, the code that fills them, and the facts of CLDR in babel.
+    digest = hashlib.sha256(version("babel").encode())
+    folder = files("lingport.demo")
+    parts = [*folder.iterdir(), *(folder / "sentences").iterdir()]
+    for part in sorted((p for p in parts if p.name.endswith((".py", ".yaml")) and p.is_file()), key=lambda p: p.name):
+        digest.update(part.name.encode() + part.read_bytes())
+    return digest.hexdigest()

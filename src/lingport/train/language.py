@@ -1,0 +1,149 @@
+"""The first recipe: a language module learns from raw text by span corruption (method, section 2).
+
+Not here: the loop, and where modules and results are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lingport.backbones.base import Backbone
+from lingport.compose.composition import Composition
+from lingport.compose.model import ComposedModel
+from lingport.config.data import TextSource
+from lingport.config.modules import PromptSettings, Settings
+from lingport.config.schema import SpanCorruptionSettings
+from lingport.config.training import TrainingSettings
+from lingport.data.batch import Row
+from lingport.data.chunks import corrupted_row, token_chunks
+from lingport.data.corruption import raw_length
+from lingport.data.languages import language as find_language
+from lingport.data.order import EpochOrder
+from lingport.data.text import read_text
+from lingport.evaluate.loss import mean_loss
+from lingport.modules.base import TransferModule
+
+#: what a language prompt starts from in the paper
+PROMPT_INIT = "Generate the output in {Language}:"
+#: share of the text that is held out where the recipe says nothing
+VALIDATION_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class LanguageData:
+    """Raw text of one language, ready for span corruption.
+
+    Attributes:
+        language: Its code.
+        chunks: Training text (N, L) in token ids.
+        validation: Held-out rows, corrupted once and for all.
+        objective: How the text is corrupted.
+        sentinel_ids: The backbone's sentinels.
+        end_id: The backbone's end-of-sequence token.
+    """
+
+    language: str
+    chunks: np.ndarray
+    validation: Sequence[Row]
+    objective: SpanCorruptionSettings
+    sentinel_ids: Sequence[int]
+    end_id: int
+
+    def row(self, index: int, *key: str | int) -> Row:
+        """Returns a training chunk, corrupted as the key decides."""
+        return _row(self.chunks[index], self.objective, self.sentinel_ids, self.end_id, key)
+
+
+def held_out(source: TextSource) -> TextSource:
+    """Returns the source with a held-out part: its own, or a share of 2 % where it names none."""
+    if source.validation or source.num_validation or source.format == "demo":
+        return source
+    return source.model_copy(update={"validation": VALIDATION_SHARE})
+
+
+def language_data(
+    backbone: Backbone,
+    source: TextSource,
+    language: str,
+    *,
+    objective: SpanCorruptionSettings,
+    num_validation_chunks: int,
+) -> LanguageData:
+    """Returns the text of a language as training chunks and held-out rows.
+
+    Raises:
+        DataError: The text is missing, malformed, or too short for a chunk.
+    """
+    source = held_out(source)
+    length = raw_length(
+        objective.max_length, density=objective.noise_density, mean_span_length=objective.mean_span_length
+    )
+
+    def chunks(split: str) -> np.ndarray:
+        texts = read_text(source.model_copy(update={"split": split}), language=language)
+        return token_chunks(backbone.tokenizer, texts, length=length, where=f"{split} text of {language!r}")
+
+    sentinels, end_id = backbone.sentinel_ids, backbone.tokenizer.eos_token_id
+    validation = [
+        _row(chunk, objective, sentinels, end_id, ("validation", index))
+        for index, chunk in enumerate(chunks("validation")[:num_validation_chunks])
+    ]
+    return LanguageData(language, chunks("train"), validation, objective, sentinels, end_id)
+
+
+def language_module_settings(kind: str, settings: Settings, language: str) -> Settings:
+    """Returns a kind's settings with the paper's text to start from, where none is given."""
+    if isinstance(settings, PromptSettings) and settings.init == "text" and settings.init_text is None:
+        return settings.model_copy(update={"init_text": PROMPT_INIT.format(Language=find_language(language).name)})
+    return settings
+
+
+class LanguageRows:
+    """The rows of each step of a language module's training.
+
+    Args:
+        data: The text.
+        batch_size: Rows of a step.
+        seed: Decides order and corruption.
+    """
+
+    def __init__(self, data: LanguageData, *, batch_size: int, seed: int) -> None:
+        self._data = data
+        self._batch_size = batch_size
+        self._seed = seed
+        self._order = EpochOrder(len(data.chunks), seed=seed)
+
+    def __call__(self, step: int) -> list[Row]:
+        """Returns the rows of a step."""
+        positions = range(step * self._batch_size, (step + 1) * self._batch_size)
+        return [self._data.row(self._order.item(p), "corruption", self._seed, p) for p in positions]
+
+
+def held_out_loss(model: ComposedModel, module: TransferModule | None, data: LanguageData) -> float:
+    """Returns the span-corruption loss on held-out text in nats per target token, with a module or without."""
+    return mean_loss(model, Composition(language=module), data.validation)
+
+
+def steps_per_epoch(data: LanguageData, settings: TrainingSettings) -> float:
+    """Returns how many steps see all training chunks once."""
+    return len(data.chunks) / settings.batch_size
+
+
+def _row(
+    chunk: np.ndarray,
+    objective: SpanCorruptionSettings,
+    sentinel_ids: Sequence[int],
+    end_id: int,
+    key: Sequence[str | int],
+) -> Row:
+    return corrupted_row(
+        chunk,
+        sentinel_ids=sentinel_ids,
+        end_id=end_id,
+        density=objective.noise_density,
+        mean_span_length=objective.mean_span_length,
+        key=key,
+    )

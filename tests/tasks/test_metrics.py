@@ -1,0 +1,126 @@
+"""Scores against numbers computed by hand and against scikit-learn."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from lingport.errors import DataError
+from lingport.tasks.catalogue import load_task
+from lingport.tasks.metrics import (
+    Counts,
+    classification_scores,
+    exact_match,
+    multiset_counts,
+    output_counts,
+    output_rates,
+    token_f1,
+)
+from lingport.tasks.normalise import normalise_label, normalise_mlqa, normalise_squad, normalise_text
+
+ZERO: dict[str, Any] = {"zero_division": 0}
+LABELS = st.sampled_from(["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("counts", "precision", "recall", "f1"),
+    [
+        (Counts(3, 1, 2), 3 / 4, 3 / 5, 6 / 9),
+        (Counts(0, 0, 0), 1, 1, 1),
+        (Counts(0, 2, 0), 0, 0, 0),
+        (Counts(0, 0, 2), 0, 0, 0),
+    ],
+)
+def test_counts(counts, precision, recall, f1):
+    assert (counts.precision, counts.recall, counts.f1) == pytest.approx((precision, recall, f1))
+
+
+def test_items_given_twice_count_twice():
+    assert multiset_counts(["a", "a", "b"], ["a", "c", "a", "a"]) == (2, 1, 2)
+
+
+@given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
+def test_macro_f1_is_scikit_learns(pairs):
+    given, gold = zip(*pairs, strict=True)
+    expected = f1_score(gold, given, average="macro", **ZERO)
+    assert classification_scores(given, gold)["f1_macro"] == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
+def test_f1_of_one_class_is_scikit_learns_binary_one(pairs):
+    given, gold = zip(*pairs, strict=True)
+    expected = f1_score([x == "a" for x in gold], [x == "a" for x in given], **ZERO)
+    assert classification_scores(given, gold, positive="a")["f1"] == pytest.approx(expected)
+
+
+def test_token_f1_by_hand():
+    # 2 shared of 4 given and 3 gold: 2 * (2/4) * (2/3) / (2/4 + 2/3) = 4/7
+    assert token_f1("x y z y", ["y z w"], str) == pytest.approx(4 / 7)
+    assert token_f1("x", ["y", "x z"], str) == pytest.approx(2 / 3)
+    assert token_f1("the", [], normalise_squad) == 1
+    assert token_f1("dog", ["the"], normalise_squad) == 0
+
+
+def test_exact_match_is_the_best_over_golds():
+    assert exact_match("The Dog.", ["cat", "dog"], normalise_squad) == 1
+    assert exact_match("dogs", ["cat", "dog"], normalise_squad) == 0
+    assert exact_match("", [], normalise_squad) == 1
+    assert exact_match("no", [], normalise_squad) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  The  U.S. Army, an army ", "us army army"),
+        ("theatre", "theatre"),
+        ("„Äpfel“ – the", "„äpfel“ –"),
+        ("A-b", "ab"),
+    ],
+)
+def test_normalise_squad(text, expected):
+    assert normalise_squad(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("en", "„The“ dog – an X", "dog x"),
+        ("es", "¿La casa de los Unos?", "casa de"),
+        ("de", "Der Hund des Königs", "hund königs"),
+        ("ar", "الكتاب، والقلم", "كتاب و قلم"),
+        ("zh", "《上海》abc 1990年", "上 海 abc 1990 年"),
+        ("zh-Hans", "上海", "上 海"),
+        ("vi", "những cái nhà", "nhà"),
+        ("ru", "«Война и мир»", "война и мир"),
+        ("cs", "der the la", "der the la"),
+        ("en", "$5 + 3", "5 3"),
+    ],
+)
+def test_normalise_mlqa(language, text, expected):
+    assert normalise_mlqa(text, language) == expected
+
+
+@given(st.text())
+def test_normal_forms_are_stable(text):
+    assert normalise_text(normalise_text(text)) == normalise_text(text)
+    assert normalise_label(normalise_label(text)) == normalise_label(text)
+
+
+def test_rates_of_unusable_outputs():
+    ner, nli = load_task("ner"), load_task("nli")
+    texts = ["LOC: Москва", "LOC: Moscow", "?? bad", ""]
+    answers = [ner.parse(text, {}) for text in texts]
+    assert output_counts(ner, texts, answers, "ru") == {"unreadable": 1, "wrong_script": 2}
+    assert output_rates(ner, texts, answers, "ru") == {"unreadable": 0.25, "wrong_script": 0.5}
+    assert output_rates(nli, ["Yes", "x"], ["entailment", None], "ru") == {"unreadable": 0.5}
+    assert output_rates(nli, [], [], "ru") == {"unreadable": 0.0}
+
+
+@pytest.mark.parametrize("name", ["qa", "ner", "nli"])
+def test_nothing_to_score_is_said(name):
+    with pytest.raises(DataError, match="nothing to score"):
+        load_task(name).score([], [])
+    with pytest.raises(ValueError, match="1 answers for 0 golds"):
+        load_task(name).score(["x"], [])
