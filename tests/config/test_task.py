@@ -2,7 +2,8 @@
 
 import pytest
 
-from lingport.config.task import TaskConfig, fill_wording, parse_yaml, read_yaml, validated, wording_fields
+from lingport.config.load import parse_yaml, read_yaml, validated
+from lingport.config.task import TaskConfig, fill_wording, wording_fields
 from lingport.errors import ConfigError
 
 GOOD = 'form: classify\ninput: "topic: {text}"\nlabels: [a, b]\n'

@@ -55,8 +55,7 @@ def test_wording_is_the_papers(name):
         ("ner", "Identify ner tags (ORG, PER, LOC) in the text in Slovak:"),
         (
             "nli",
-            'Select "Yes", "No" or "Maybe" based on the implication of the premise on the hypothesis '
-            "in Slovak:",
+            'Select "Yes", "No" or "Maybe" based on the implication of the premise on the hypothesis in Slovak:',
         ),
         ("claims", "Determine whether a given claim in Slovak is checkworthy:"),
     ],
@@ -96,9 +95,7 @@ def test_a_wrong_override_is_named():
 def test_unknown_names_get_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'topic'"):
         load_task("topics")
-    with pytest.raises(
-        ConfigError, match=r"mine\.yaml:1:1: unknown form of task 'clasify'; did you mean 'classify'"
-    ):
+    with pytest.raises(ConfigError, match=r"mine\.yaml:1:1: unknown form of task 'clasify'; did you mean 'classify'"):
         task_from_text(MINIMAL.replace("classify", "clasify"), name="mine.yaml")
     with pytest.raises(ConfigError, match=r"nowhere/t\.yaml: no such file"):
         load_task("nowhere/t.yaml")
@@ -152,8 +149,7 @@ def test_what_is_wrong_with_other_forms(text, part):
 
 def test_wording_of_single_languages():
     task = task_from_text(
-        MINIMAL
-        + "wording:\n  de:\n    input: 'Kritik: {text}'\n    labels: {positive: gut, negative: schlecht}\n",
+        MINIMAL + "wording:\n  de:\n    input: 'Kritik: {text}'\n    labels: {positive: gut, negative: schlecht}\n",
         name="t.yaml",
     )
     example = {"text": "Ja", "label": "negative"}
@@ -168,9 +164,7 @@ def test_wording_of_single_languages():
 
 def test_a_missing_field_names_what_the_example_has():
     with pytest.raises(DataError, match=r"f\.csv:3: .* needs the field 'text'; the example has: label, txt"):
-        task_from_text(MINIMAL, name="t.yaml").render(
-            {"where": "f.csv:3", "txt": "x", "label": "positive"}, "en"
-        )
+        task_from_text(MINIMAL, name="t.yaml").render({"where": "f.csv:3", "txt": "x", "label": "positive"}, "en")
 
 
 @pytest.mark.parametrize("name", task_names())

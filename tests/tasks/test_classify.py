@@ -1,7 +1,7 @@
 """Classification: reading label words, unreadable outputs, scores."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingport.errors import DataError
@@ -56,9 +56,7 @@ def test_a_negated_word_is_not_the_word():
     assert CLAIMS.parse("uncheckworthy", {}) is None
 
 
-@pytest.mark.parametrize(
-    ("given", "label"), [("1", "checkworthy"), (0, "not_checkworthy"), ("Yes", "checkworthy")]
-)
+@pytest.mark.parametrize(("given", "label"), [("1", "checkworthy"), (0, "not_checkworthy"), ("Yes", "checkworthy")])
 def test_other_spellings_in_the_data(given, label):
     assert CLAIMS.gold({"label": given}) == label
 
@@ -83,6 +81,7 @@ def test_unreadable_is_never_a_class():
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1", "f1_macro"])
+@settings(max_examples=30)
 @given(data=st.data())
 def test_main_score_comes_from_summed_rows(name, data):
     task = load_task("claims", overrides={"score": [name]})
@@ -94,9 +93,7 @@ def test_main_score_comes_from_summed_rows(name, data):
 
 
 def test_majority():
-    assert NLI.majority(
-        [{"label": "neutral"}, {"label": "neutral"}, {"label": "entailment"}]
-    ) == pytest.approx(2 / 3)
+    assert NLI.majority([{"label": "neutral"}, {"label": "neutral"}, {"label": "entailment"}]) == pytest.approx(2 / 3)
     assert NLI.majority([]) is None
     assert load_task("qa").majority([{"answers": []}]) is None
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -41,6 +41,7 @@ def test_items_given_twice_count_twice():
     assert multiset_counts(["a", "a", "b"], ["a", "c", "a", "a"]) == (2, 1, 2)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
 def test_macro_f1_is_scikit_learns(pairs):
     given, gold = zip(*pairs, strict=True)
@@ -48,6 +49,7 @@ def test_macro_f1_is_scikit_learns(pairs):
     assert classification_scores(given, gold)["f1_macro"] == pytest.approx(expected)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
 def test_f1_of_one_class_is_scikit_learns_binary_one(pairs):
     given, gold = zip(*pairs, strict=True)

@@ -37,9 +37,7 @@ def example_of(context, **more):
 
 
 def cut(context, limit, stride, **more):
-    return windows(
-        QA, example_of(context, **more), "en", Words(), max_input_tokens=limit, stride_tokens=stride
-    )
+    return windows(QA, example_of(context, **more), "en", Words(), max_input_tokens=limit, stride_tokens=stride)
 
 
 def assert_covering(found, context, tokenizer, limit):
@@ -86,6 +84,10 @@ def test_what_fits_is_one_window():
 def test_a_question_that_leaves_no_room_is_refused():
     with pytest.raises(DataError, match=r"f:1: the wording without the context takes 4 of 4 tokens"):
         cut("a b", NUM_BARE, 0)
+    with pytest.raises(DataError, match="takes 4 of 3 tokens"):
+        cut("", NUM_BARE - 1, 0)
+    with pytest.raises(DataError, match="no room"):
+        cut("~~~ a", NUM_BARE + 2, 0)
 
 
 def test_training_takes_the_windows_with_the_answer():
@@ -146,7 +148,7 @@ def test_windows_with_a_real_tokenizer():
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(BASE)
-    context = "Bratislava leží na Dunaji\u2026 \ufb01n 北京。 " * 12
+    context = "Bratislava leží na Dunaji\u2026 \ufb01n 北京。 " * 8
     found = windows(QA, example_of(context), "en", tokenizer, max_input_tokens=70, stride_tokens=9)
     assert len(found) > 3
     assert_covering(found, context, tokenizer, 70)

@@ -26,7 +26,14 @@ EMBEDDED = {"nano": Path(__file__).parent.parent / "demo" / "nano"}
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Facts about a checkpoint's file, not about what the model computes.
-_NOT_ARCHITECTURE = ("_name_or_path", "dtype", "torch_dtype", "transformers_version", "architectures", "use_cache")
+_NOT_ARCHITECTURE = (
+    "_name_or_path",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+    "architectures",
+    "use_cache",
+)
 
 
 class Backbone:
@@ -127,7 +134,9 @@ class Backbone:
 
         Weights enter rounded to bfloat16, which loading in bfloat16 and loading in float32 agree on.
         """
-        config = {key: value for key, value in self.model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
+        config = {
+            key: value for key, value in self.model.config.to_dict().items() if key not in _NOT_ARCHITECTURE
+        }
         digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
         _hash_weights(digest, self.model, dtype=torch.bfloat16)
         return digest.hexdigest()[:32]

@@ -191,12 +191,16 @@ def with_overrides(source: MarkedYaml, overrides: Sequence[str]) -> MarkedYaml:
     Raises:
         ConfigError: An override has no `=`, leads through a value, or is not YAML.
     """
-    document = MarkedYaml(source.name, _copy(source.data if source.data is not None else {}), dict(source.marks))
+    document = MarkedYaml(
+        source.name, _copy(source.data if source.data is not None else {}), dict(source.marks)
+    )
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise ConfigError(
-                f"the override {override!r} is not key=value", where=override, hint="for example seeds=[1,2,3]"
+                f"the override {override!r} is not key=value",
+                where=override,
+                hint="for example seeds=[1,2,3]",
             )
         value = parse_yaml(text, f"override {key}").data if text else None
         *path, last = key.split(".")
@@ -225,7 +229,9 @@ def _step_into(place: Any, part: str, override: str) -> Any:
 def _index(place: list[Any], part: str, override: str) -> int:
     if not part.isdigit() or int(part) >= len(place):
         raise ConfigError(
-            f"{part!r} is no item of a list of {len(place)}", where=f"override {override}", hint="count from 0"
+            f"{part!r} is no item of a list of {len(place)}",
+            where=f"override {override}",
+            hint="count from 0",
         )
     return int(part)
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lingport.config.load import read_yaml, validated, with_overrides
 from lingport.config.data import ExampleSource, TextSource
+from lingport.config.load import read_yaml, validated, with_overrides
 from lingport.config.modules import CONFIGURATIONS, Configuration, ModuleSettings, Settings
 from lingport.config.training import (
     LanguageAdapterTraining,
@@ -87,7 +87,10 @@ class TaskEntry(Settings):
     name: str | None = Field(None, description="Name in results; null: the task's own.")
     data: dict[str, Splits] = Field(description="Language code, or `default` for all others -> its data.")
     training: TaskTraining | None = Field(None, description="Null: the recipe's task_training.")
-    overrides: dict[str, Any] = Field({}, description="Keys that replace those of the task file: labels, decoding, ...")
+    targets: list[str] | None = Field(None, description="Languages tested on this task; null: the recipe's targets.")
+    overrides: dict[str, Any] = Field(
+        {}, description="Keys that replace those of the task file: labels, decoding, ..."
+    )
 
     def splits(self, language: str) -> Splits | None:
         """Returns the data of a language, or None."""
@@ -108,7 +111,9 @@ class Recipe(Settings):
     description: str = ""
     backbone: BackboneSettings = BackboneSettings()  # pyright: ignore[reportCallIssue]
     configurations: list[str] = Field(min_length=1, description="Of none ta tp la+ta la+tp lp+ta lp+tp full.")
-    policies: list[str] = Field(["target"], min_length=1, description="target, source, none, untrained, wrong:xx.")
+    policies: list[str] = Field(
+        ["target"], min_length=1, description="target, source, none, untrained, wrong:xx."
+    )
     fusion: Literal["concat", "mean"] = "concat"
     sources: list[str] = Field(min_length=1, description="Languages that task modules are trained on.")
     targets: list[str] = Field(min_length=1, description="Languages that are tested.")
@@ -121,7 +126,9 @@ class Recipe(Settings):
     learners_at_once: int = Field(
         1, ge=1, description="Modules trained in one pass; 1 is bit-exact, more is faster on small backbones."
     )
-    deterministic: bool = Field(False, description="Same bits on every run of the same machine; slower on a GPU.")
+    deterministic: bool = Field(
+        False, description="Same bits on every run of the same machine; slower on a GPU."
+    )
 
     @field_validator("configurations")
     @classmethod
@@ -154,13 +161,17 @@ class Recipe(Settings):
         for entry in self.tasks:
             for language, split in [
                 *((source, split) for source in self.sources for split in ("train", "validation")),
-                *((target, "test") for target in self.targets),
+                *((target, "test") for target in self.targets_of(entry)),
             ]:
                 splits = entry.splits(language)
                 if splits is None or getattr(splits, split) is None:
                     problems.append(f"tasks: {entry.task!r} has no {split} data for {language!r}")
         names = [entry.name or entry.task for entry in self.tasks]
-        problems += [f"tasks: two are called {name!r}; give one a `name`" for name in set(names) if names.count(name) > 1]
+        problems += [
+            f"tasks: two are called {name!r}; give one a `name`"
+            for name in set(names)
+            if names.count(name) > 1
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -174,8 +185,12 @@ class Recipe(Settings):
         if not any(shape.language for shape in self.shapes()):
             return []
         wrong = [policy.removeprefix("wrong:") for policy in self.policies if policy.startswith("wrong:")]
-        targets = self.targets if "target" in self.policies else []
-        return list(dict.fromkeys([*self.sources, *targets, *wrong]))
+        targets = [target for entry in self.tasks for target in self.targets_of(entry)]
+        return list(dict.fromkeys([*self.sources, *(targets if "target" in self.policies else []), *wrong]))
+
+    def targets_of(self, entry: TaskEntry) -> list[str]:
+        """Returns the languages that a task is tested on."""
+        return self.targets if entry.targets is None else entry.targets
 
     def text_of(self, language: str) -> TextSource | None:
         """Returns where the raw text of a language is, or None."""
@@ -208,8 +223,6 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def _resolved(data: dict[str, Splits], base: Path) -> dict[str, Splits]:
     return {
-        language: Splits(
-            **{split: source.resolve(base) for split, source in splits if source is not None}
-        )
+        language: Splits(**{split: source.resolve(base) for split, source in splits if source is not None})
         for language, splits in data.items()
     }

@@ -24,7 +24,7 @@ TASKS = {
     "claims": examples.claims,
     "topic": examples.topic,
 }
-# Examples per split; fewer come back where the facts do not give as many different ones.
+# Examples per split, shared evenly between the labels.
 SIZES = {"train": 2000, "validation": 200, "test": 300}
 
 
@@ -66,16 +66,19 @@ def read_examples(task: str, language: str, *, split: str) -> list[dict[str, Any
         raise UnknownNameError(f"the demo corpus has no task {task!r}", hint=nearest(task, TASKS))
     phrases = Phrases(language, split, Random(f"{task}/{language}/{split}"))
     later = held_out_names(language, split)
+    labels = examples.LABELS.get(task, ("",))
+    room = dict.fromkeys(labels, SIZES[split] // len(labels))
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
-    limit = SIZES[split]
-    for fields in TASKS[task](phrases, limit * 6):
-        shown = " ".join(str(value) for key, value in fields.items() if key not in ("label", "spans"))
-        if shown in seen or later.search(_text_of(fields)):
-            continue
-        seen.add(shown)
-        found.append(fields)
-    found = examples.balanced(found, limit)
+    for fields in TASKS[task](phrases, SIZES[split] * 6):
+        label = fields.get("label", "")
+        shown = _text_of(fields)
+        if room[label] and shown not in seen and not later.search(shown):
+            seen.add(shown)
+            room[label] -= 1
+            found.append(fields)
+        if not any(room.values()):
+            break
     return [
         {
             "id": f"demo-{task}-{language}-{split}-{index:04d}",
@@ -90,7 +93,7 @@ def _text_of(fields: dict[str, Any]) -> str:
     if "tokens" in fields:
         # Chinese characters stand apart in the tokens; names are looked for without the spaces as well.
         return " ".join(fields["tokens"]) + "\n" + "".join(fields["tokens"])
-    return "\n".join(value for value in fields.values() if isinstance(value, str))
+    return "\n".join(value for key, value in fields.items() if key != "label" and isinstance(value, str))
 
 
 def _passages(language: str, split: str) -> Iterator[Passage]:

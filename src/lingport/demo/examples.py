@@ -1,14 +1,13 @@
 """How sentences become examples: question answering, names, inference, check-worthiness, topic.
 
-Each function draws fields of examples, more than are needed and some of them twice; corpus.py keeps those that
-differ and balances their labels. Not here: wording of inputs and targets, which is the task catalogue's.
+Each function draws fields of examples, more than are needed and some of them twice; corpus.py keeps those
+that differ, as many of each label. Not here: wording of inputs and targets (the task catalogue's).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +29,11 @@ TOPICS = {
     "continent": "geography",
     "zone": "time",
     "code": "code",
+}
+LABELS = {
+    "nli": ("entailment", "neutral", "contradiction"),
+    "claims": ("checkworthy", "not_checkworthy"),
+    "topic": tuple(TOPICS.values()),
 }
 _CHARACTER = re.compile(r"[A-Za-z0-9]+|\S")
 
@@ -73,7 +77,6 @@ def qa(phrases: Phrases, number: int) -> Iterator[dict[str, Any]]:
 
 def ner(phrases: Phrases, number: int) -> Iterator[dict[str, Any]]:
     """Yields tokens with the places (LOC), languages (LAN) and currencies (CUR) named in them."""
-    random = phrases.random
     draws = (
         lambda: phrases.statement(phrases.any_fact()),
         lambda: phrases.statement(phrases.any_fact()),
@@ -84,7 +87,7 @@ def ner(phrases: Phrases, number: int) -> Iterator[dict[str, Any]]:
         lambda: join([phrases.statement(phrases.any_fact()) for _ in range(2)], language=phrases.language),
     )
     for index in range(number):
-        passage = draws[index % len(draws)]() if index < number else random.choice(draws)()
+        passage = draws[index % len(draws)]()
         tokens, spans = tokenised(passage, by_character=phrases.sheet.get("split") == "characters")
         yield {"tokens": tokens, "spans": spans}
 
@@ -92,35 +95,33 @@ def ner(phrases: Phrases, number: int) -> Iterator[dict[str, Any]]:
 def nli(phrases: Phrases, number: int) -> Iterator[dict[str, Any]]:
     """Yields premises of one or two sentences with a hypothesis about a territory named there.
 
-    The hypothesis repeats a fact in other words (entailment), gives it another value (contradiction), or is
-    about something else than the premise (neutral). A neutral one is as often true as false in the world, and
-    all three are drawn from the same phrasings, so the hypothesis alone gives nothing away.
+    The hypothesis says what a premise says in other words (entailment), gives another value (contradiction), or
+    is about something else (neutral). Under every label half of the hypotheses are true in the world, so a
+    premise may be counterfactual: otherwise "The currency of Japan is the Polish zloty" would be known for a
+    contradiction without a premise. Only here does the corpus say what is not so.
     """
     random = phrases.random
-    labels = ("entailment", "neutral", "contradiction")
     for index in range(number):
-        label = labels[index % 3]
+        label = LABELS["nli"][index % 3]
         fact = phrases.any_fact()
-        template = phrases.template(fact.relation)
-        premise = [phrases.render(template, fact.slots)]
         others = [
             other for relation, other in phrases.by_territory[fact.territory].items() if relation != fact.relation
         ]
-        hypothesis = fact
-        if label == "neutral":
-            hypothesis = others.pop(random.randrange(len(others)))
+        about = others.pop(random.randrange(len(others))) if label == "neutral" else fact
+        hypothesis = about if random.random() < 0.5 else _another_value(phrases, about)
+        if label == "entailment":
+            fact = hypothesis
+        elif label == "contradiction":
+            fact = fact if hypothesis != about else _another_value(phrases, about)
+        elif random.random() < 0.5:
+            fact = _another_value(phrases, fact)
+        template = phrases.template(fact.relation)
+        premise = [phrases.render(template, fact.slots)]
         if random.random() < 0.5:
-            rivals = [
-                other
-                for other in phrases.by_relation[hypothesis.relation]
-                if other.territory != fact.territory and other.value != hypothesis.value
-            ]
             # Either a sentence on the same territory, or one on what the hypothesis says of another.
+            rivals = [other for other in phrases.by_relation[hypothesis.relation] if other.territory != fact.territory]
             extra = random.choice(others) if others and random.random() < 0.5 else random.choice(rivals)
             premise.insert(random.randrange(2), phrases.statement(extra))
-        if label == "contradiction" or (label == "neutral" and random.random() < 0.5):
-            wrong = [value for value in phrases.values[hypothesis.relation] if value != hypothesis.value]
-            hypothesis = Fact(hypothesis.territory, hypothesis.relation, random.choice(wrong))
         yield {
             "premise": join(premise, language=phrases.language).text,
             "hypothesis": phrases.statement(hypothesis, unlike=template).text,
@@ -151,17 +152,6 @@ def topic(phrases: Phrases, number: int) -> Iterator[dict[str, Any]]:
         yield {"text": join(sentences, language=phrases.language).text, "label": TOPICS[relation]}
 
 
-def balanced(found: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    """Returns at most `limit` of the fields, in turn from each label, as many of one as of another."""
-    by_label: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for fields in found:
-        by_label[fields.get("label", "")].append(fields)
-    if not by_label:
-        return []
-    each = min(limit // len(by_label), *(len(group) for group in by_label.values()), limit)
-    return [fields for row in zip(*(group[:each] for group in by_label.values()), strict=True) for fields in row]
-
-
 def tokenised(passage: Passage, *, by_character: bool) -> tuple[list[str], list[list[str]]]:
     """Returns the words and punctuation marks of a passage, and its names as `[tag, words]` in order.
 
@@ -182,9 +172,7 @@ def tokenised(passage: Passage, *, by_character: bool) -> tuple[list[str], list[
         if tag is None:
             continue
         inside = [
-            token
-            for token, (start, end) in zip(tokens, places, strict=True)
-            if start >= mark.start and end <= mark.end
+            token for token, (start, end) in zip(tokens, places, strict=True) if start >= mark.start and end <= mark.end
         ]
         spans.append([tag, " ".join(inside)])
     return tokens, spans
@@ -199,6 +187,12 @@ def _peeled(text: str, start: int, end: int) -> list[tuple[int, int]]:
         last -= 1
     middle = [(first, last)] if first < last else []
     return [(i, i + 1) for i in range(start, first)] + middle + [(i, i + 1) for i in range(last, end)]
+
+
+def _another_value(phrases: Phrases, fact: Fact) -> Fact:
+    """The fact with a value that is not true; a value is drawn as often as it occurs (the euro often)."""
+    wrong = [other.value for other in phrases.by_relation[fact.relation] if other.value != fact.value]
+    return Fact(fact.territory, fact.relation, phrases.random.choice(wrong))
 
 
 def _single(phrases: Phrases) -> Passage:

@@ -33,22 +33,24 @@ DAYS = tuple(f"day:{number}" for number in range(7))  # Monday is 0, as in babel
 
 # Left out: dependent and disputed territories (the sentences say "country"), and codes that are no territory.
 _LEFT_OUT = frozenset(
-    "AC AI AQ AS AW AX BL BM BQ BV CC CK CP CQ CX CW DG EA EH EU EZ FK FO GF GG GI GL GP GS GU HK HM IC IM IO"
-    " JE KY MF MO MP MQ MS NC NF NU PF PM PN PR PS QO RE SH SJ SX TA TC TF TK TW UM UN VG VI WF XA XB XK YT"
-    " ZZ".split()
+    """
+    AC AI AQ AS AW AX BL BM BQ BV CC CK CP CQ CX CW DG EA EH EU EZ FK FO GF GG GI GL GP GS GU HK HM IC IM IO
+    JE KY MF MO MP MQ MS NC NF NU PF PM PN PR PS QO RE SH SJ SX TA TC TF TK TW UM UN VG VI WF XA XB XK YT ZZ
+    """.split()  # noqa: SIM905
 )
-_SOUTH_AMERICA = frozenset("AR BO BR CL CO EC GY PE PY SR UY VE".split())
-# By the area of the time zone's name; the exceptions are where that area is an ocean or not what CLDR contains.
+_SOUTH_AMERICA = frozenset(("AR", "BO", "BR", "CL", "CO", "EC", "GY", "PE", "PY", "SR", "UY", "VE"))
+# By the area of the time zone's name; the exceptions are where that area is an ocean or not what CLDR says.
 _AREAS = {"Africa": "002", "Asia": "142", "Europe": "150", "Australia": "009", "Pacific": "009"}
 _CONTINENTS = {"CV": "002", "KM": "002", "MG": "002", "MU": "002", "SC": "002", "MV": "142", "IS": "150"}
 _CONTINENTS |= {"PT": "150", "ES": "150", "RU": "150", "CY": "142", "TR": "", "CL": "005", "EC": "005"}
-# What CLDR 47 says and is not so, or not any more: further official languages, the euro in Bulgaria (2026), a city
-# whose naming takes sides, and islands where the sentences say "city".
+# What CLDR says and is not so, or not any more: further official languages, the euro in Bulgaria (2026), a
+# city whose naming takes sides, and islands where the sentences say "city".
 _NOT_SO = frozenset(
     {(territory, "language") for territory in ("ET", "ME", "MK", "ZA")}
     | {("BG", "currency")}
     | {(territory, "zone") for territory in ("AG", "IL", "SB", "SC", "VU")}
 )
+_LATIN = ("cs", "de", "en", "es", "ro", "sk", "sl", "sw")
 _STRANGE = regex.compile(r"[^\p{L}\p{M}\s'’\-\u00b7\u30fb\u200c\u200d]| - ")
 
 
@@ -99,7 +101,7 @@ def facts(split: str) -> list[Fact]:
 
 
 def split_of(territory: str) -> str:
-    """Returns the split that a territory belongs to: a stable hash of the group that it shares a name with."""
+    """Returns the split that a territory belongs to, by a stable hash of the group it shares a name with."""
     digest = hashlib.sha256(f"lingport-demo-33:{_groups()[territory]}".encode()).digest()
     share = int.from_bytes(digest[:8], "big") / 2**64
     return "train" if share < 0.68 else "validation" if share < 0.80 else "test"
@@ -171,14 +173,28 @@ def _raw_name(code: str, language: str) -> tuple[str, str | None]:
         table = locale.months["stand-alone"] if prefix == "month" else locale.days["format"]
         return prefix, table["wide"].get(int(rest))
     if "/" in code:
-        city = locale.time_zones.get(code, {}).get("city")
-        return "city", city or code.rpartition("/")[2].replace("_", " ")
+        return "city", _city(code, locale)
     if code.islower() or "_" in code:
         return "language", locale.languages.get(code)
     if len(code) == 3 and code.isalpha():
         # The counting form is the one for running text; the display name has capitals in some languages.
         return "currency", get_currency_name(code, count=1, locale=locale) if code in locale.currencies else None
     return ("continent" if code.isdigit() else "territory"), locale.territories.get(code)
+
+
+def _city(zone: str, locale: Locale) -> str | None:
+    # CLDR knows some zones under an older identifier only (Asia/Calcutta).
+    older = (old for old, new in get_global("zone_aliases").items() if new == zone)
+    for code in (zone, *sorted(older)):
+        if city := locale.time_zones.get(code, {}).get("city"):
+            return city
+    # In Latin script CLDR leaves out the cities that are written as in the identifier.
+    return zone.rpartition("/")[2].replace("_", " ") if locale.language in _LATIN else None
+
+
+def _codes(table: Iterable[object]) -> list[str]:
+    """The keys of one of babel's tables, as text (babel types them loosely)."""
+    return sorted(key for key in table if isinstance(key, str))
 
 
 def _cleaned(written: str, language: str) -> str:
@@ -196,7 +212,12 @@ def _usable(codes: Iterable[str]) -> set[str]:
             names = [name(code, language) for language in LANGUAGES]
         except UnknownNameError:
             continue
-        if not any(_STRANGE.search(text) or text == code for text in names):
+        foreign = any(
+            regex.search(r"\p{Latin}", text)
+            for language, text in zip(LANGUAGES, names, strict=True)
+            if language not in _LATIN
+        )
+        if not foreign and not any(not text or _STRANGE.search(text) or text == code for text in names):
             kept.add(code)
     for language in LANGUAGES:
         owners = defaultdict(set)
@@ -212,14 +233,17 @@ def _usable(codes: Iterable[str]) -> set[str]:
 
 @cache
 def _needed() -> frozenset[str]:
-    places = [code for code in _locale("en").territories if len(code) == 2 and code not in _LEFT_OUT]
+    places = _country_codes()
     return frozenset(value for place in places for value in (*_language(place), *_currency(place)))
+
+
+def _country_codes() -> list[str]:
+    return [code for code in _codes(_locale("en").territories) if len(code) == 2 and code not in _LEFT_OUT]
 
 
 @cache
 def _usable_territories() -> tuple[str, ...]:
-    codes = _locale("en").territories
-    return tuple(sorted(_usable(code for code in codes if len(code) == 2 and code not in _LEFT_OUT)))
+    return tuple(sorted(_usable(_country_codes())))
 
 
 @cache
@@ -228,9 +252,9 @@ def _common_codes() -> tuple[str, ...]:
     locale = _locale("en")
     return tuple(
         sorted(
-            _usable(code for code in locale.languages if "_" not in code)
-            | _usable(code for code in locale.currencies if len(code) == 3)
-            | _usable(f"script:{code}" for code in locale.scripts)
+            _usable(code for code in _codes(locale.languages) if "_" not in code)
+            | _usable(code for code in _codes(locale.currencies) if len(code) == 3)
+            | _usable(f"script:{code}" for code in _codes(locale.scripts))
         )
     )
 
@@ -256,7 +280,7 @@ def _all_facts() -> tuple[Fact, ...]:
 
 
 def _language(territory: str) -> Iterator[str]:
-    """The official language, where CLDR knows exactly one (scripts and national variants counted together)."""
+    """The official language, where CLDR knows exactly one (scripts and variants counted together)."""
     spoken = get_global("territory_languages").get(territory, {})
     official = {code.partition("_")[0] for code, row in spoken.items() if row["official_status"] in _OFFICIAL}
     if len(official) == 1:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from lingport.demo.facts import RELATIONS, Fact, facts, name
-from lingport.demo.templates import Passage, join, plain_slot, render, sheet, slots
+from lingport.demo.templates import Passage, join, parts, plain_slot, render, sheet
 
 
 class Phrases:
@@ -36,9 +36,10 @@ class Phrases:
             self.by_territory[fact.territory][fact.relation] = fact
             self._by_value[fact.relation, fact.value].append(fact)
         self.territories: list[str] = sorted(self.by_territory)
-        self.values: dict[str, list[str]] = {
-            relation: sorted({fact.value for fact in found}) for relation, found in self.by_relation.items()
-        }
+        self._shared = sorted(
+            key for key, found in self._by_value.items() if len(found) > 1 and key[0] in self.sheet["lists"]
+        )
+        self._complete: dict[frozenset[str], list[dict[str, str]]] = {}
 
     def render(self, template: str, codes: Mapping[str, str | Sequence[str]]) -> Passage:
         """Returns the template with the names of the codes in this language."""
@@ -96,8 +97,7 @@ class Phrases:
 
     def listing(self, *, longest: int = 5) -> Passage:
         """Returns a sentence that lists two to `longest` territories with the same value."""
-        shared = [key for key, found in self._by_value.items() if len(found) > 1 and key[0] in self.sheet["lists"]]
-        relation, value = self.random.choice(sorted(shared))
+        relation, value = self.random.choice(self._shared)
         found = self._by_value[relation, value]
         chosen = self.random.sample(found, self.random.randint(2, min(longest, len(found))))
         codes = {RELATIONS[relation]: value, "territories": [fact.territory for fact in chosen]}
@@ -105,12 +105,11 @@ class Phrases:
 
     def _codes_for(self, template: str) -> dict[str, str]:
         """The codes of a territory of which everything is known that the template asks for."""
-        wanted = {plain_slot(slot, self.language) for slot in slots(template)}
-        complete = []
-        for territory in self.territories:
-            codes = {
-                slot: code for fact in self.by_territory[territory].values() for slot, code in fact.slots.items()
-            }
-            if wanted <= codes.keys():
-                complete.append(codes)
-        return self.random.choice(complete)
+        wanted = frozenset(plain_slot(slot, self.language) for _, slot in parts(template) if slot)
+        if wanted not in self._complete:
+            known = [
+                {slot: code for fact in found.values() for slot, code in fact.slots.items()}
+                for _, found in sorted(self.by_territory.items())
+            ]
+            self._complete[wanted] = [codes for codes in known if wanted <= codes.keys()]
+        return self.random.choice(self._complete[wanted])

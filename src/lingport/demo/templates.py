@@ -62,18 +62,18 @@ def sheet(language: str) -> dict[str, Any]:
         UnknownNameError: There is no sheet for this language.
     """
     if language not in LANGUAGES:
-        raise UnknownNameError(
-            f"the demo corpus has no language {language!r}", hint=nearest(language, LANGUAGES)
-        )
+        raise UnknownNameError(f"the demo corpus has no language {language!r}", hint=nearest(language, LANGUAGES))
     path = files("lingport.demo") / "sentences" / f"{language}.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def slots(template: str) -> list[str]:
-    """Returns the slots of a template as they are written in it, forms and numbers included."""
-    return [field for _, field, _, _ in string.Formatter().parse(template) if field]
+@cache
+def parts(template: str) -> tuple[tuple[str, str], ...]:
+    """Returns the template as (text, slot after it), the slot empty where the text ends the template."""
+    return tuple((text, slot or "") for text, slot, _, _ in string.Formatter().parse(template))
 
 
+@cache
 def plain_slot(slot: str, language: str) -> str:
     """Returns the slot without its form: `in_territory2` gives `territory2`."""
     base, number = (slot[:-1], "2") if slot.endswith("2") else (slot, "")
@@ -97,7 +97,7 @@ def render(
         name: `name(code, language)`, the written name of a code.
     """
     text, marks = "", []
-    for literal, field, _, _ in string.Formatter().parse(template):
+    for literal, field in parts(template):
         text += literal
         if not field:
             continue
@@ -125,9 +125,7 @@ def join(passages: Iterable[Passage], *, language: str) -> Passage:
     return Passage(text, tuple(marks))
 
 
-def _in_form(
-    field: str, code: str, language: str, name: Callable[[str, str], str]
-) -> tuple[str, str, str]:
+def _in_form(field: str, code: str, language: str, name: Callable[[str, str], str]) -> tuple[str, str, str]:
     form = sheet(language).get("forms", {}).get(field.removesuffix("2"))
     if form is None:
         return "", name(code, language), ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -39,7 +39,7 @@ def source_fingerprint(source: TextSource | ExampleSource, language: str) -> str
     return content_id({"settings": settings, "language": language, "contents": contents})
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file_hash(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -51,6 +51,8 @@ def _demo_hash() -> str:
     digest = hashlib.sha256(version("babel").encode())
     folder = files("lingport.demo")
     parts = [*folder.iterdir(), *(folder / "sentences").iterdir()]
-    for part in sorted((p for p in parts if p.name.endswith((".py", ".yaml")) and p.is_file()), key=lambda p: p.name):
+    for part in sorted(
+        (p for p in parts if p.name.endswith((".py", ".yaml")) and p.is_file()), key=lambda p: p.name
+    ):
         digest.update(part.name.encode() + part.read_bytes())
     return digest.hexdigest()

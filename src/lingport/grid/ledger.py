@@ -76,7 +76,9 @@ class Ledger:
             except json.JSONDecodeError as error:
                 if number == len(lines):  # the process was killed while it wrote this line
                     return
-                raise DataError(f"not valid JSON: {error}", where=f"{file}:{number}", hint="remove this line") from error
+                raise DataError(
+                    f"not valid JSON: {error}", where=f"{file}:{number}", hint="remove this line"
+                ) from error
 
     def _append(self, file: Path, row: dict[str, Any], *, flush: bool = True) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,9 @@ class Ledger:
     def _replace(self, file: Path, rows: list[dict[str, Any]]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         staging = file.with_name(f".{file.name}")
-        staging.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        staging.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+        )
         staging.replace(file)
 
 

@@ -125,7 +125,9 @@ def load_tasks(recipe: Recipe, *, base: Path | None = None) -> list[PlannedTask]
     planned = []
     for entry in recipe.tasks:
         task = load_task(entry.task, overrides=entry.overrides or None, base=base)
-        planned.append(PlannedTask(entry.name or task.name, task, entry, entry.training or recipe.task_training))
+        planned.append(
+            PlannedTask(entry.name or task.name, task, entry, entry.training or recipe.task_training)
+        )
     return planned
 
 
@@ -154,7 +156,7 @@ class _Planner:
             for configuration in self.recipe.shapes():
                 for seed in self._seeds(configuration):
                     for source in self.recipe.sources:
-                        for target in self.recipe.targets:
+                        for target in self.recipe.targets_of(task.entry):
                             for policy in self._policies(configuration):
                                 cells.append(self._cell(task, configuration, source, target, policy, seed))
         return Plan(list(self._languages.values()), list(self._trained.values()), cells)
@@ -167,11 +169,21 @@ class _Planner:
         return self.recipe.policies if configuration.language else ["target"]
 
     def _cell(
-        self, task: PlannedTask, configuration: Configuration, source: str, target: str, policy: str, seed: int
+        self,
+        task: PlannedTask,
+        configuration: Configuration,
+        source: str,
+        target: str,
+        policy: str,
+        seed: int,
     ) -> CellJob:
         trained = self._task(task, configuration, source, seed) if configuration.task else None
         active = _LANGUAGE_OF_POLICY[policy.split(":")[0]](source, target, policy)
-        language = self._language(configuration.language, active, seed) if configuration.language and active else None
+        language = (
+            self._language(configuration.language, active, seed)
+            if configuration.language and active
+            else None
+        )
         untrained = configuration.language if policy == "untrained" else None
         identity = {
             **self.common,
@@ -204,7 +216,9 @@ class _Planner:
         if key not in self._trained:
             kind = configuration.task
             assert kind is not None
-            language = self._language(configuration.language, source, seed) if configuration.language else None
+            language = (
+                self._language(configuration.language, source, seed) if configuration.language else None
+            )
             module, training = getattr(task.training.modules, kind), task.training.of(kind)
             identity = {
                 **self.common,
@@ -212,7 +226,10 @@ class _Planner:
                 "kind": kind,
                 "module": module.model_dump(mode="json"),
                 "training": training.model_dump(mode="json", exclude=_NOT_RESULT),
-                "data": [source_fingerprint(task.source(source, split), source) for split in ("train", "validation")],
+                "data": [
+                    source_fingerprint(task.source(source, split), source)
+                    for split in ("train", "validation")
+                ],
                 "language": language.id if language else None,
                 "fusion": self.recipe.fusion,
                 "source": source,
@@ -252,7 +269,10 @@ class _Planner:
     def _module_identity(self, kind: str | None) -> dict[str, Any]:
         if kind is None:
             return {}
-        return {"kind": kind, "module": getattr(self.recipe.language_training.modules, kind).model_dump(mode="json")}
+        return {
+            "kind": kind,
+            "module": getattr(self.recipe.language_training.modules, kind).model_dump(mode="json"),
+        }
 
 
 _LANGUAGE_OF_POLICY: dict[str, Callable[[str, str, str], str | None]] = {

@@ -56,9 +56,11 @@ class BottleneckAdapter(TransferModule):
         return cls(
             settings,
             tensors={
-                "down_weight": torch.randn(num_sites, bottleneck, width, generator=generator) * settings.init_std,
+                "down_weight": torch.randn(num_sites, bottleneck, width, generator=generator)
+                * settings.init_std,
                 "down_bias": torch.zeros(num_sites, bottleneck),
-                "up_weight": torch.randn(num_sites, width, bottleneck, generator=generator) * settings.init_std,
+                "up_weight": torch.randn(num_sites, width, bottleneck, generator=generator)
+                * settings.init_std,
                 "up_bias": torch.zeros(num_sites, width),
             },
         )
@@ -68,7 +70,9 @@ class BottleneckAdapter(TransferModule):
         """Returns an adapter of the tensors' shapes; see `TransferModule.empty`."""
         missing = [name for name in _NAMES if name not in tensors]
         if missing:
-            raise ModuleError(f"a bottleneck adapter needs the tensors {', '.join(_NAMES)}; missing: {missing}")
+            raise ModuleError(
+                f"a bottleneck adapter needs the tensors {', '.join(_NAMES)}; missing: {missing}"
+            )
         shape = tensors["down_weight"].shape
         if len(shape) != 3:
             raise ModuleError(f"'down_weight' has shape {tuple(shape)}, not (N, R, D)")
@@ -94,7 +98,8 @@ class BottleneckAdapter(TransferModule):
                 hint="load it with the backbone that it was trained on",
             )
         return [
-            OutputBinding(site.name, site.path, partial(self.transform, index)) for index, site in enumerate(sites)
+            OutputBinding(site.name, site.path, partial(self.transform, index))
+            for index, site in enumerate(sites)
         ]
 
     def transform(self, index: int, h_bsd: Tensor) -> Tensor:

@@ -45,12 +45,17 @@ class FullWeights(TransferModule):
         prefix = "weights."
         if not tensors or not all(name.startswith(prefix) for name in tensors):
             raise ModuleError(f"a full module needs tensors whose names start with {prefix!r}")
-        return cls(settings, tensors={name[len(prefix) :]: torch.empty_like(value) for name, value in tensors.items()})
+        return cls(
+            settings,
+            tensors={name[len(prefix) :]: torch.empty_like(value) for name, value in tensors.items()},
+        )
 
     def bind(self, layout: Layout) -> list[Binding]:
         """Returns the binding to all weights; see `TransferModule.bind`."""
         own = {_key(name): parameter for name, parameter in layout.model.named_parameters()}
-        if {name: tuple(p.shape) for name, p in own.items()} != {k: tuple(v.shape) for k, v in self.weights.items()}:
+        if {name: tuple(p.shape) for name, p in own.items()} != {
+            k: tuple(v.shape) for k, v in self.weights.items()
+        }:
             raise ModuleError(
                 "the weights are not those of this backbone's architecture",
                 hint="load it with the backbone that it was trained on",

@@ -45,7 +45,9 @@ def save_module(module: TransferModule, path: str | Path, *, replace: bool = Fal
     """
     folder = Path(path)
     if folder.exists() and not (replace and (folder / _MANIFEST).is_file()):
-        raise ModuleError("something lies there already", where=str(folder), hint="choose another path, or replace=True")
+        raise ModuleError(
+            "something lies there already", where=str(folder), hint="choose another path, or replace=True"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -83,12 +85,16 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     file = Path(path) / _MANIFEST
     if not file.is_file():
         raise ModuleError(
-            f"no module here: {_MANIFEST} is missing", where=str(path), hint="give the folder that save_module wrote"
+            f"no module here: {_MANIFEST} is missing",
+            where=str(path),
+            hint="give the folder that save_module wrote",
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModuleError(f"not valid JSON: {error}", where=str(file), hint="save or copy the module again") from error
+        raise ModuleError(
+            f"not valid JSON: {error}", where=str(file), hint="save or copy the module again"
+        ) from error
     if not isinstance(manifest, dict) or set(manifest) != _KEYS:
         keys = sorted(_KEYS ^ set(manifest)) if isinstance(manifest, dict) else sorted(_KEYS)
         raise ModuleError(
@@ -96,7 +102,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         )
     if manifest["format"] != FORMAT:
         raise ModuleError(
-            f"format {manifest['format']!r}, this version reads {FORMAT}", where=str(file), hint="update lingport"
+            f"format {manifest['format']!r}, this version reads {FORMAT}",
+            where=str(file),
+            hint="update lingport",
         )
     return manifest
 
@@ -132,7 +140,9 @@ def load_module(path: str | Path, backbone: Backbone) -> TransferModule:
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ModuleError(f"tensors do not fit a module of kind {kind.kind!r}: {error}", where=where) from error
+        raise ModuleError(
+            f"tensors do not fit a module of kind {kind.kind!r}: {error}", where=where
+        ) from error
     module.provenance = provenance
     module.to(backbone.device).requires_grad_(False)
     module.bind(backbone.layout)  # shapes are checked here, not at the first forward pass
@@ -164,7 +174,9 @@ def _read_tensors(file: Path, sha256: str) -> dict[str, torch.Tensor]:
         raise ModuleError(f"not a safetensors file: {error}", where=str(file)) from error
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
-            raise ModuleError(f"the tensor {name!r} holds NaN or infinity", where=str(file), hint="train it again")
+            raise ModuleError(
+                f"the tensor {name!r} holds NaN or infinity", where=str(file), hint="train it again"
+            )
     return tensors
 
 

@@ -72,9 +72,9 @@ def copied_random(chunk: np.ndarray, pieces: Pieces, rng: np.random.Generator) -
 
 def marked(chunk: np.ndarray, pieces: Pieces, rng: np.random.Generator) -> Row:
     """Returns a chunk with brackets around 1 to 5 pieces, and these pieces as the target."""
+    chunk = np.where(np.isin(chunk, pieces.marks), pieces.first, chunk)  # brackets of the text's own
     length = int(rng.integers(1, min(LONGEST_MARKED, len(chunk)) + 1))
     start = int(rng.integers(0, len(chunk) - length + 1))
-    chunk = chunk[~np.isin(chunk, pieces.marks)] if np.isin(chunk, pieces.marks).any() else chunk
     span = chunk[start : start + length]
     source = np.concatenate(
         [chunk[:start], [pieces.marks[0]], span, [pieces.marks[1]], chunk[start + length :], [pieces.end]]

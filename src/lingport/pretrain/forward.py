@@ -100,9 +100,7 @@ def token_losses(
             vocabulary entries each stands for (importance-weighted sampled softmax).
     """
     memory = encode(model, input_ids, input_mask)
-    start = labels.new_full((len(labels), 1), model.config.decoder_start_token_id)
-    decoder_ids = torch.cat([start, labels[:, :-1].clamp(min=model.config.pad_token_id)], dim=1)
-    hidden = decode(model, decoder_ids, memory, input_mask)
+    hidden = decode(model, _shifted(model, labels), memory, input_mask)
     counted = labels != IGNORED
     targets = labels[counted]
     hidden = hidden[counted]
@@ -114,3 +112,16 @@ def token_losses(
     present[places] = True
     logits = F.linear(hidden, weight[candidates]).float() + torch.where(present, 0.0, correction)
     return F.cross_entropy(logits, places, reduction="none")
+
+
+def token_matches(model: Any, input_ids: Tensor, input_mask: Tensor, labels: Tensor) -> Tensor:
+    """Returns where (B, T) the likeliest next token is the label, the decoder being fed the labels so far."""
+    memory = encode(model, input_ids, input_mask)
+    hidden = decode(model, _shifted(model, labels), memory, input_mask)
+    return F.linear(hidden, model.shared.weight).argmax(dim=-1) == labels
+
+
+def _shifted(model: Any, labels: Tensor) -> Tensor:
+    """The decoder's input ids (B, T): the start token, then the labels but the last."""
+    start = labels.new_full((len(labels), 1), model.config.decoder_start_token_id)
+    return torch.cat([start, labels[:, :-1].clamp(min=model.config.pad_token_id)], dim=1)

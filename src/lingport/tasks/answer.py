@@ -56,13 +56,10 @@ class AnswerTask(Task[str, Golds]):
         check_paired(answers, golds)
         names = self.score_names(self.config) if language else list(_MEASURES)
         return {
-            name: sum(map(partial(_measure, name, language=language), answers, golds)) / len(golds)
-            for name in names
+            name: sum(map(partial(_measure, name, language=language), answers, golds)) / len(golds) for name in names
         }
 
-    def per_example(
-        self, answer: str | None, gold: Golds, *, language: str | None = None
-    ) -> tuple[float, ...]:
+    def per_example(self, answer: str | None, gold: Golds, *, language: str | None = None) -> tuple[float, ...]:
         """Returns (main score of the example, 1)."""
         return _measure(self.main_score, answer, gold, language=language), 1.0
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from lingport.config.task import Location, TaskConfig, fill_wording, wording_fields
+from lingport.config.load import Location
+from lingport.config.task import TaskConfig, fill_wording, wording_fields
 from lingport.data.languages import language as language_of
 from lingport.errors import DataError
 from lingport.registry import Registry
@@ -69,7 +70,7 @@ class Task(ABC, Generic[A, G]):
         self.max_target_tokens = config.max_target_tokens
         self.overflow = config.overflow or ("windows" if self.window_field else "truncate")
 
-    def __repr__(self) -> str:  # noqa: D105
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, version={self.config.version})"
 
     @classmethod
@@ -99,14 +100,10 @@ class Task(ABC, Generic[A, G]):
                 message = f"the wording must hold {{{cls.window_field}}} once for overflow windows"
                 found.append((location, message))
         inits = [(("prompt_init",), config.prompt_init)]
-        inits += [
-            (("wording", code, "prompt_init"), each.prompt_init) for code, each in config.wording.items()
-        ]
+        inits += [(("wording", code, "prompt_init"), each.prompt_init) for code, each in config.wording.items()]
         for location, text in inits:
             for name in sorted(set(wording_fields(text or "")) - {LANGUAGE_FIELD, LABELS_FIELD}):
-                found.append(
-                    (location, f"unknown field {{{name}}}; allowed: {LANGUAGE_FIELD}, {LABELS_FIELD}")
-                )
+                found.append((location, f"unknown field {{{name}}}; allowed: {LANGUAGE_FIELD}, {LABELS_FIELD}"))
         names = cls.score_names(config)
         for index, score in enumerate(config.score):
             if score not in names:
@@ -114,9 +111,7 @@ class Task(ABC, Generic[A, G]):
         if config.overflow == "windows" and not cls.window_field:
             found.append((("overflow",), f"the form {cls.form} has no windows; use truncate"))
         if config.cleaning and not cls.cleanable:
-            found.append(
-                (("cleaning",), f"the form {cls.form} cannot be cleaned: its answers lie in the text")
-            )
+            found.append((("cleaning",), f"the form {cls.form} cannot be cleaned: its answers lie in the text"))
         if config.decoding == "rank" and not cls.ranks:
             found.append((("decoding",), f"the form {cls.form} has no label words to rank; use generate"))
         return found

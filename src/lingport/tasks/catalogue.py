@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lingport.config.task import MarkedYaml, TaskConfig, parse_yaml, problems_error, read_yaml, validated
+from lingport.config.load import MarkedYaml, parse_yaml, problems_error, read_yaml, validated
+from lingport.config.task import TaskConfig
 from lingport.errors import ConfigError, nearest
 from lingport.tasks.base import FORMS, Task
 

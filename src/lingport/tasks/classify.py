@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from lingport.config.task import Location, TaskConfig
+from lingport.config.load import Location
+from lingport.config.task import TaskConfig
 from lingport.errors import DataError, nearest
 from lingport.tasks.base import Example, Task
 from lingport.tasks.metrics import Counts, check_paired, classification_scores
@@ -38,13 +39,9 @@ class ClassifyTask(Task[str, str]):
         found = super().problems(config)
         labels = config.labels or {}
         if len(labels) < 2:
-            found.append(
-                (("labels",), "a classification needs `labels`: two or more, as a list or label: word")
-            )
+            found.append((("labels",), "a classification needs `labels`: two or more, as a list or label: word"))
         if config.positive is not None and config.positive not in labels:
-            found.append(
-                (("positive",), f"{config.positive!r} is not a label; {nearest(config.positive, labels)}")
-            )
+            found.append((("positive",), f"{config.positive!r} is not a label; {nearest(config.positive, labels)}"))
         if config.positive is None and "f1" in config.score:
             location = ("score", config.score.index("f1"))
             found = [problem for problem in found if problem[0] != location]
@@ -126,9 +123,7 @@ class ClassifyTask(Task[str, str]):
 
     def _counted_labels(self) -> list[str]:
         positive = self.config.positive
-        return (
-            [positive] if self.main_score == "f1" and positive is not None else list(self.config.labels or {})
-        )
+        return [positive] if self.main_score == "f1" and positive is not None else list(self.config.labels or {})
 
     def candidates(self, language: str | None = None) -> list[str]:
         """Returns the label words in the task's order."""

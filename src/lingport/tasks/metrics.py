@@ -99,9 +99,7 @@ def classification_scores(
     return scores
 
 
-def output_counts(
-    task: Task[Any, Any], texts: Sequence[str], answers: Sequence[Any], language: str
-) -> dict[str, int]:
+def output_counts(task: Task[Any, Any], texts: Sequence[str], answers: Sequence[Any], language: str) -> dict[str, int]:
     """Returns how many outputs are `unreadable` and, where the form can tell, in the `wrong_script`.
 
     Args:
@@ -118,9 +116,7 @@ def output_counts(
     return counts
 
 
-def output_rates(
-    task: Task[Any, Any], texts: Sequence[str], answers: Sequence[Any], language: str
-) -> dict[str, float]:
+def output_rates(task: Task[Any, Any], texts: Sequence[str], answers: Sequence[Any], language: str) -> dict[str, float]:
     """Returns `output_counts` as shares of all outputs (0 to 1; 0 where there are none)."""
     counts = output_counts(task, texts, answers, language)
     return {name: count / len(answers) if answers else 0.0 for name, count in counts.items()}

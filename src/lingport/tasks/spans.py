@@ -75,9 +75,7 @@ class SpansTask(Task[Spans, Spans]):
 
     def gold(self, example: Example) -> Spans:
         """Returns (tag, entity text) in the order of the text."""
-        return tuple(
-            (normalise_text(str(tag)), normalise_text(str(text))) for tag, text in self.gold_value(example)
-        )
+        return tuple((normalise_text(str(tag)), normalise_text(str(text))) for tag, text in self.gold_value(example))
 
     def parse(self, text: str, example: Example, language: str | None = None) -> Spans | None:
         """Returns the (tag, entity text) pairs of an output, in any order, repeated where repeated.
@@ -117,9 +115,7 @@ class SpansTask(Task[Spans, Spans]):
         by_tag = {f"{_BY_TAG}{tag}": _totals(answers, golds, tag=tag).f1 for tag in sorted(tags)}
         return {"f1": total.f1, "precision": total.precision, "recall": total.recall, **by_tag}
 
-    def per_example(
-        self, answer: Spans | None, gold: Spans, *, language: str | None = None
-    ) -> tuple[float, ...]:
+    def per_example(self, answer: Spans | None, gold: Spans, *, language: str | None = None) -> tuple[float, ...]:
         """Returns (true positives, false positives, false negatives)."""
         tag = self.main_score.removeprefix(_BY_TAG) if self.main_score.startswith(_BY_TAG) else None
         return tuple(_counts(answer, gold, tag=tag))

@@ -107,6 +107,13 @@ def windows(
     bare = _num_tokens(task.input_text({**example, name: ""}, language), tokenizer)
     room = max_input_tokens - bare
     cuts, weights = _cuts(context, tokenizer)
+    no_room = DataError(
+        f"the wording without the {name} takes {bare} of {max_input_tokens} tokens: no room is left",
+        where=str(example.get("where", group)),
+        hint="raise max_input_tokens, or leave this example out",
+    )
+    if room < 1 or not weights:
+        raise no_room
 
     def longest(first: int) -> tuple[int, Window]:
         stop = _take(weights, first, room)
@@ -128,11 +135,7 @@ def windows(
             first += 1
             stop, window = longest(first)
         if stop <= previous:
-            raise DataError(
-                f"the wording without the {name} takes {bare} of {max_input_tokens} tokens: no room is left",
-                where=str(example.get("where", group)),
-                hint="raise max_input_tokens, or leave this example out",
-            )
+            raise no_room
         found.append(window)
     return found
 

@@ -42,14 +42,20 @@ def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return tensors, json.loads(reader.metadata()["state"])
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise TrainingError(
-            f"the checkpoint cannot be read: {error}", where=str(file), hint="remove it to start this job again"
+            f"the checkpoint cannot be read: {error}",
+            where=str(file),
+            hint="remove it to start this job again",
         ) from error
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """Returns the optimiser's state as flat tensors, named `<parameter index>.<entry>`."""
     state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": torch.as_tensor(value) for index, part in state.items() for name, value in part.items()}
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, part in state.items()
+        for name, value in part.items()
+    }
 
 
 def load_optimizer_tensors(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -97,7 +97,9 @@ def language_data(
 def language_module_settings(kind: str, settings: Settings, language: str) -> Settings:
     """Returns a kind's settings with the paper's text to start from, where none is given."""
     if isinstance(settings, PromptSettings) and settings.init == "text" and settings.init_text is None:
-        return settings.model_copy(update={"init_text": PROMPT_INIT.format(Language=find_language(language).name)})
+        return settings.model_copy(
+            update={"init_text": PROMPT_INIT.format(Language=find_language(language).name)}
+        )
     return settings
 
 

@@ -124,14 +124,23 @@ class LearnerState:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.result.steps += 1
-        self._listen(self.learner.name, {"event": "train", "step": self.result.steps, "loss": loss, "learning_rate": rate})
+        self._listen(
+            self.learner.name,
+            {"event": "train", "step": self.result.steps, "loss": loss, "learning_rate": rate},
+        )
 
     def after_step(self, model: ComposedModel) -> None:
         """Validates, selects, stops early and writes a checkpoint where one of them is due."""
         last = self.result.steps >= self.settings.steps
-        if self.learner.validate is not None and (last or self.result.steps % self.settings.evaluate_every == 0):
+        if self.learner.validate is not None and (
+            last or self.result.steps % self.settings.evaluate_every == 0
+        ):
             self._validate(model)
-        if self.learner.checkpoint is not None and not self.done and self.result.steps % self.settings.checkpoint_every == 0:
+        if (
+            self.learner.checkpoint is not None
+            and not self.done
+            and self.result.steps % self.settings.checkpoint_every == 0
+        ):
             self._save(self.learner.checkpoint)
 
     def finish(self) -> TrainResult:
@@ -153,7 +162,9 @@ class LearnerState:
         value = -scores["validation_loss"] if self.settings.selection == "loss" else scores["score"]
         if value > self._best_value:
             self._best_value, self._without_better = value, 0
-            self._best = {name: tensor.detach().clone() for name, tensor in self.learner.module.state_dict().items()}
+            self._best = {
+                name: tensor.detach().clone() for name, tensor in self.learner.module.state_dict().items()
+            }
             self.result.best_step, self.result.scores = self.result.steps, scores
             return
         self._without_better += 1

@@ -43,7 +43,9 @@ class TaskRows:
     num_dropped: int
 
 
-def task_rows(backbone: Backbone, task: Task[Any, Any], examples: Sequence[Example], language: str) -> TaskRows:
+def task_rows(
+    backbone: Backbone, task: Task[Any, Any], examples: Sequence[Example], language: str
+) -> TaskRows:
     """Returns examples as rows: inputs in windows or cut as the task says, targets whole.
 
     Raises:
@@ -138,7 +140,11 @@ class TaskValidation:
         limits = {"max_rows": self.max_rows, "max_tokens": self.max_tokens}
         found = {"validation_loss": mean_loss(model, self.composition, self.rows, **limits)}
         if self.with_score:
-            queries = [Query(self.task, example, self.language, self.composition) for example in self.examples]
-            scored = score(self.task, self.examples, predict(model, queries, **limits), language=self.language)
+            queries = [
+                Query(self.task, example, self.language, self.composition) for example in self.examples
+            ]
+            scored = score(
+                self.task, self.examples, predict(model, queries, **limits), language=self.language
+            )
             found |= {**scored.scores, "score": scored.scores[scored.main_score]}
         return found

@@ -1,0 +1,36 @@
+# lingport: `make demo` and `make test` need Python 3.11+, git, make and the package registry; nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check setup clean
+
+demo: $(READY)
+	@echo "== demo: seven configurations on the embedded nano backbone, English to other languages (about 5 minutes)"
+	$(BIN)/lingport demo
+
+test: $(READY)
+	@echo "== tests (about 5 minutes on two cores)"
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	@echo "== lint"
+	$(BIN)/ruff check src tests benchmarks
+	@echo "== format"
+	$(BIN)/ruff format --check src tests benchmarks
+	@echo "== types"
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	@echo "== import rules and links in the docs"
+	$(BIN)/python -m pytest tests/test_rules.py tests/test_docs.py
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "== set-up: a virtual environment in $(VENV) (a few minutes, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV)
