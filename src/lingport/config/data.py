@@ -142,9 +142,7 @@ class _Source(BaseModel):
         Raises:
             DataError: A file is in neither place.
         """
-        return self.model_copy(
-            update={"paths": [path for pattern in self.paths for path in _absolute(pattern, base)]}
-        )
+        return self.model_copy(update={"paths": [path for pattern in self.paths for path in _absolute(pattern, base)]})
 
 
 class TextSource(_Source):
@@ -191,12 +189,8 @@ class TextSource(_Source):
     def _check(self) -> Self:
         self._require_place(self.format)
         if self.validation and (self.num_validation or self.num_train):
-            raise ValueError(
-                "give `validation` (a share) or `num_train`/`num_validation` (numbers), not both"
-            )
-        if self.split == "validation" and not (
-            self.validation or self.num_validation or self.format == "demo"
-        ):
+            raise ValueError("give `validation` (a share) or `num_train`/`num_validation` (numbers), not both")
+        if self.split == "validation" and not (self.validation or self.num_validation or self.format == "demo"):
             raise ValueError("split validation needs `validation` (a share) or `num_validation` (a number)")
         return self
 
@@ -219,7 +213,9 @@ class ExampleSource(_Source):
         "divide one file; examples with the same context (or first text) stay together.",
     )
     skip_empty: bool = Field(
-        default=False, description="Leaves out (and counts) examples with an empty text instead of refusing."
+        default=False,
+        description="Leaves out (and counts) examples with an empty text, and empty tokens, "
+        "instead of refusing them.",
     )
 
     separator: str | None = Field(
@@ -251,9 +247,7 @@ class ExampleSource(_Source):
         default_factory=list,
         description="columns: rows equal in these columns are one sentence. Empty: blank lines divide.",
     )
-    comment: str | None = Field(
-        default="# ", description="columns: how comment lines begin. None: there are none."
-    )
+    comment: str | None = Field(default="# ", description="columns: how comment lines begin. None: there are none.")
     token_prefix: str | None = Field(
         default=None,
         description="columns: text before every token, taken off (`sk:`). None: the language's code and a "
@@ -270,16 +264,12 @@ class ExampleSource(_Source):
         default_factory=dict,
         description='Renames entity types; null drops one; "*" stands for all that are not listed.',
     )
-    tags: list[str] = Field(
-        default_factory=list, description="Entity types allowed after `tag_map`. Empty: any."
-    )
+    tags: list[str] = Field(default_factory=list, description="Entity types allowed after `tag_map`. Empty: any.")
     label_map: dict[str, str | None] = Field(
         default_factory=dict,
         description="Label in the file -> label of the task; null leaves the row out. Empty: as they are.",
     )
-    labels: list[str] = Field(
-        default_factory=list, description="Labels allowed after `label_map`. Empty: any."
-    )
+    labels: list[str] = Field(default_factory=list, description="Labels allowed after `label_map`. Empty: any.")
     labels_path: str | None = Field(
         default=None, description="File with one label a line, in the order of the rows (XTREME's layout)."
     )
@@ -311,9 +301,7 @@ class ExampleSource(_Source):
     def _check(self) -> Self:
         allowed = SETTINGS_OF_FORMAT[self.format] | _EVERY_SETTING
         for setting in sorted(self.model_fields_set - allowed):
-            raise ValueError(
-                f"`{setting}` means nothing with format {self.format}; {nearest(setting, allowed)}"
-            )
+            raise ValueError(f"`{setting}` means nothing with format {self.format}; {nearest(setting, allowed)}")
         self._require_place(self.format)
         if self.format in ("hub", "demo") and not self.split:
             raise ValueError(f"format {self.format} needs `split`, for example split: test")

@@ -6,13 +6,13 @@ Not here: what the tags mean (`tags.py`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from lingport.config.data import ExampleSource
-from lingport.data.delimited import Row, column_index, delimited_rows, find_separator
+from lingport.data.delimited import Row, column_index, delimited_rows, find_separator, is_quoted
 from lingport.data.files import Part
 from lingport.data.intake import Example, Intake
 from lingport.data.problems import shorten
@@ -21,6 +21,7 @@ from lingport.data.tags import looks_like_tag
 from lingport.errors import DataError
 
 NUM_SAMPLED = 50  # rows looked at to tell which column is which
+EMPTY_TOKEN = "the token is empty"
 DOCUMENT_START = "-DOCSTART-"
 WORD_RANGE = re.compile(r"\d+[-.]\d+")  # CoNLL-U's multiword tokens and empty nodes carry no tags
 SENTENCE_ID = re.compile(r"#\s*sent_id\s*=\s*(\S+)")
@@ -31,7 +32,8 @@ class Layout:
     """Where a file keeps what.
 
     Attributes:
-        separator: Between the cells; it counts for columns in messages.
+        separator: Between the cells.
+        is_quoted: Whether cells may stand in quotes, so that their place in the line is not known.
         num_columns: Cells of every row.
         token: Place of the token, from 0.
         tag: Place of the tag.
@@ -41,6 +43,7 @@ class Layout:
     """
 
     separator: str
+    is_quoted: bool
     num_columns: int
     token: int
     tag: int
@@ -48,16 +51,18 @@ class Layout:
     has_counter: bool
     prefix: str
 
+    def place(self, line: int, cells: Sequence[str], column: int) -> str:
+        """Returns `:line` or `:line:column` (in characters, from 1) of a cell."""
+        if self.is_quoted or column >= len(cells):
+            return f":{line}"
+        return f":{line}:{1 + sum(len(cell) + 1 for cell in cells[:column])}"
+
 
 @dataclass
 class _Sentence:
     name: str = ""
     key: tuple[str, ...] = ()
-    line: int = 0
-    tokens: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    is_broken: bool = False
+    rows: list[Row] = field(default_factory=list)
 
 
 def read_columns(part: Part, intake: Intake) -> Iterator[Example]:
@@ -71,41 +76,63 @@ def read_columns(part: Part, intake: Intake) -> Iterator[Example]:
     """
     source = intake.source
     separator = find_separator(part, source, otherwise=" ")
-    rows = delimited_rows(part, source, separator=separator)
-    if source.header is None:
+    rows = list(delimited_rows(part, source, separator=separator))
+    has_header = source.header
+    if has_header is None:
         named = (source.token_column, source.tag_column, *source.group_by)
         has_header = any(isinstance(column, str) for column in named)
-    else:
-        has_header = source.header
-    header = next((cells for _, cells in rows if cells), None) if has_header else None
-    sample = list(islice((row for row in rows if row[1]), NUM_SAMPLED))
-    layout = _layout(part, intake, separator, header, [cells for _, cells in sample])
+    header: list[str] | None = None
+    if has_header:
+        first = next((index for index, (_, cells) in enumerate(rows) if cells), 0)
+        header = rows[first][1] if rows else []
+        rows = rows[first + 1 :]
+    layout = _layout(part, intake, separator, header, rows)
     if layout is None:
         return
-    rows = delimited_rows(part, source, separator=separator)
-    if has_header:
-        next(row for row in rows if row[1])
     stem = Path(part.member or part.path.name).name.split(".")[0]
-    for index, sentence in enumerate(_sentences(rows, layout, part, intake), start=1):
-        if sentence.is_broken:
-            continue
-        fields = span_example(sentence.tokens, sentence.tags, intake, sentence.places.__getitem__)
+    for index, sentence in enumerate(_sentences(rows, layout, source), start=1):
+        fields = _fields(sentence, layout, part, intake)
         if fields is not None:
             name = sentence.name or f"{stem}-{index}"
-            yield {"id": name, "where": f"{part}:{sentence.line}", **fields}
+            yield {"id": name, "where": f"{part}:{sentence.rows[0][0]}", **fields}
+
+
+def _fields(sentence: _Sentence, layout: Layout, part: Part, intake: Intake) -> Example | None:
+    kept: list[Row] = []
+    is_broken = False
+    for line, cells in sentence.rows:
+        problem, hint, column = _row_problem(cells, layout)
+        if problem is None:
+            kept.append((line, cells))
+        elif problem == EMPTY_TOKEN and intake.source.skip_empty:
+            intake.skipped[problem] += 1
+        else:
+            is_broken = True
+            intake.problems.add(problem, where=f"{part}{layout.place(line, cells, column)}", hint=hint)
+    if is_broken or not kept:
+        return None
+    tokens = [cells[layout.token].removeprefix(layout.prefix) for _, cells in kept]
+    tags = [cells[layout.tag].strip() for _, cells in kept]
+    return span_example(tokens, tags, intake, lambda index: f"{part}{layout.place(*kept[index], layout.tag)}")
 
 
 def _layout(
-    part: Part, intake: Intake, separator: str, header: Sequence[str] | None, sample: list[list[str]]
+    part: Part, intake: Intake, separator: str, header: Sequence[str] | None, table: Sequence[Row]
 ) -> Layout | None:
     source = intake.source
-    rows = [cells for cells in sample if not _is_aside(cells, separator, source)]
-    if not rows:
+    sample = [cells for _, cells in table if cells and not _is_aside(cells, separator, source)]
+    if not sample:
         return None
-    num_columns = (
-        len(header) if header else max((len(cells) for cells in rows), key=[len(c) for c in rows].count)
-    )
-    rows = [cells for cells in rows if len(cells) == num_columns]
+    widths = Counter(map(len, sample))
+    num_columns = len(header) if header else widths.most_common(1)[0][0]
+    rows = [cells for cells in sample if len(cells) == num_columns][:NUM_SAMPLED]
+    if not rows:
+        hint = "set `separator` if the rows are not cut rightly"
+        raise DataError(
+            f"no row has the {num_columns} columns of the header (first row: {shorten(sample[0])})",
+            where=str(part),
+            hint=hint,
+        )
     where = str(part)
 
     def place(column: str | int) -> int:
@@ -124,7 +151,8 @@ def _layout(
         if not all(cells[token].startswith(prefix) and len(cells[token]) > len(prefix) for cells in rows):
             prefix = ""
     group = tuple(place(column) for column in source.group_by)
-    return Layout(separator, num_columns, token, tag, group, has_counter and token != 0, prefix)
+    is_cut = is_quoted(source, separator)
+    return Layout(separator, is_cut, num_columns, token, tag, group, has_counter and token != 0, prefix)
 
 
 def _counts(cell: str) -> bool:
@@ -150,60 +178,46 @@ def _is_aside(cells: Sequence[str], separator: str, source: ExampleSource) -> bo
     if cells[0] == DOCUMENT_START:
         return True
     comment = source.comment
-    if comment is None or not separator.join(cells).startswith(comment):
+    if not comment or cells[0][:1] != comment[:1] or not separator.join(cells).startswith(comment):
         return False
-    return not (len(cells) > 1 and any(looks_like_tag(cell) for cell in cells[1:]))
+    is_setting = "=" in cells[1:3]  # `# text = O Canada`, cut at blanks
+    return is_setting or not any(looks_like_tag(cell) for cell in cells[1:])
 
 
-def _sentences(rows: Iterator[Row], layout: Layout, part: Part, intake: Intake) -> Iterator[_Sentence]:
+def _sentences(rows: Sequence[Row], layout: Layout, source: ExampleSource) -> Iterator[_Sentence]:
     current = _Sentence()
     for line, cells in rows:
-        if not cells or _is_aside(cells, layout.separator, intake.source):
-            if current.line and not layout.group:
+        if not cells or _is_aside(cells, layout.separator, source):
+            if current.rows and not layout.group:
                 yield current
                 current = _Sentence()
             if cells and (found := SENTENCE_ID.match(layout.separator.join(cells))):
                 current.name = found[1]
             continue
-        key = (
-            tuple(cells[place] for place in layout.group) if len(cells) == layout.num_columns else current.key
-        )
-        if current.line and key != current.key:
-            yield current
-            current = _Sentence()
-        if not current.line:
-            current.line, current.key = line, key
-            current.name = "-".join(key) or current.name
         if layout.has_counter and WORD_RANGE.fullmatch(cells[0]):
             continue
-        _add_token(current, cells, layout, f"{part}:{line}", intake)
-    if current.line:
+        is_whole = len(cells) == layout.num_columns
+        key = tuple(cells[column] for column in layout.group) if is_whole else current.key
+        if current.rows and key != current.key:
+            yield current
+            current = _Sentence()
+        if not current.rows:
+            current.key, current.name = key, "-".join(key) or current.name
+        current.rows.append((line, cells))
+    if current.rows:
         yield current
 
 
-def _add_token(sentence: _Sentence, cells: list[str], layout: Layout, where: str, intake: Intake) -> None:
-    column, problem, hint = _row_problem(cells, layout)
-    if problem:
-        sentence.is_broken = True
-        intake.problems.add(problem, where=f"{where}:{column}", hint=hint)
-        return
-    tag_column = 1 + sum(len(cell) + 1 for cell in cells[: layout.tag])
-    sentence.tokens.append(cells[layout.token].removeprefix(layout.prefix))
-    sentence.tags.append(cells[layout.tag].strip())
-    sentence.places.append(f"{where}:{tag_column}")
-
-
-def _row_problem(cells: list[str], layout: Layout) -> tuple[int, str | None, str | None]:
-    """Where in the line (from 1), what is wrong with a row, and what to do; None where nothing is."""
+def _row_problem(cells: Sequence[str], layout: Layout) -> tuple[str | None, str | None, int]:
+    """What is wrong with a row (None: nothing), what to do, and in which column."""
     if len(cells) != layout.num_columns:
         row = shorten(layout.separator.join(cells))
         message = f"{len(cells)} columns where {layout.num_columns} are expected: {row}"
-        return 1, message, "mend the line; if the columns are divided otherwise, set `separator`"
+        return message, "mend the line; if the columns are divided otherwise, set `separator`", 0
     token = cells[layout.token]
-    column = 1 + sum(len(cell) + 1 for cell in cells[: layout.token])
     if not token.startswith(layout.prefix):
         message = f"token {shorten(token)} has not the prefix {layout.prefix!r} of the others"
-        return column, message, 'mend the line, or set token_prefix: "" to keep tokens as they are'
+        return message, 'mend the line, or set token_prefix: "" to keep tokens as they are', layout.token
     if not token.removeprefix(layout.prefix).strip():
-        return column, "the token is empty", "take the line out, or write the token"
-    return column, None, None
+        return EMPTY_TOKEN, "write the token, or set skip_empty: true to leave such lines out", layout.token
+    return None, None, 0

@@ -53,14 +53,18 @@ def _is_comment(line: str, source: ExampleSource) -> bool:
     return source.comment is not None and line.startswith(source.comment)
 
 
+def is_quoted(source: ExampleSource, separator: str) -> bool:
+    """Returns whether fields may stand in CSV quotes, by the settings or by the separator's habit."""
+    return source.quoting if source.quoting is not None else separator in QUOTED_BY_HABIT
+
+
 def delimited_rows(part: Part, source: ExampleSource, *, separator: str) -> Iterator[Row]:
     """Yields (line number, cells) of every row; a blank line has no cells.
 
     Raises:
         DataError: A quotation mark is not closed, or follows a closed field.
     """
-    quoting = source.quoting if source.quoting is not None else separator in QUOTED_BY_HABIT
-    return _quoted(part, separator) if quoting else _plain(part, separator)
+    return _quoted(part, separator) if is_quoted(source, separator) else _plain(part, separator)
 
 
 def _plain(part: Part, separator: str) -> Iterator[Row]:
@@ -104,9 +108,7 @@ def column_index(column: str | int, header: Sequence[str] | None, *, num_columns
         raise DataError(f"there is no column {column}: the row has {num_columns}", where=where, hint=hint)
     if header is None:
         hint = "set header: true if the first row names the columns, else give its number from 0"
-        raise DataError(
-            f"column {column!r} is given by name, but the file has no header", where=where, hint=hint
-        )
+        raise DataError(f"column {column!r} is given by name, but the file has no header", where=where, hint=hint)
     if column not in header:
         raise DataError(f"there is no column {column!r}; {nearest(column, header)}", where=where, hint=None)
     return header.index(column)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import bz2
 import fnmatch
 import gzip
+import io
 import lzma
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -42,10 +43,12 @@ class Part:
     Attributes:
         path: The file on disk.
         member: The name inside the archive; None for a file that is no archive.
+        content: The member's bytes, where they had to be read already (tar).
     """
 
     path: Path
     member: str | None = None
+    content: bytes | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """The place as it is written in messages."""
@@ -66,11 +69,13 @@ def is_archive(path: Path) -> bool:
     return name.endswith((".zip", *TAR_ENDINGS))
 
 
-def find_parts(path: Path, *, member: str | None = None) -> list[Part]:
-    """Returns the parts behind a path: itself, or the members of the archive that match `member`.
+def each_part(path: Path, *, member: str | None = None) -> Iterator[Part]:
+    """Yields the parts behind a path: itself, or the members of the archive that match `member`.
 
-    Members that only macOS put there (`__MACOSX/`, `._name`, `.DS_Store`) never count. A pattern matches the
-    whole member name or its last component.
+    Members of a zip come sorted by name, those of a tar in its own order, because a compressed tar can only be
+    read from the front: one pass over it, with one member at a time in memory. Members that macOS put there
+    (`__MACOSX/`, `._name`, `.DS_Store`) never count. A pattern matches the whole member name or its last
+    component.
 
     Raises:
         DataError: No member matches, `member` is given for a file that is no archive, or it cannot be read.
@@ -82,17 +87,41 @@ def find_parts(path: Path, *, member: str | None = None) -> list[Part]:
                 where=str(path),
                 hint="leave `member` out",
             )
-        return [Part(path)]
-    names = sorted(name for name in _member_names(path) if not _is_clutter(name))
-    chosen = [name for name in names if member is None or _matches(name, member)]
-    if not chosen:
+        yield Part(path)
+        return
+    names: list[str] = []
+    num_matches = 0
+    for part in _zip_parts(path) if path.suffix.lower() == ".zip" else _tar_parts(path, member):
+        name = part.member or ""
+        if _is_clutter(name):
+            continue
+        names.append(name)
+        if member is None or _matches(name, member):
+            num_matches += 1
+            yield part
+    if not num_matches:
         listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         raise DataError(
             f"no member of the archive matches {member!r}" if names else "the archive holds no files",
             where=str(path),
             hint=f"the archive holds: {listed}" if names else None,
         )
-    return [Part(path, name) for name in chosen]
+
+
+def _zip_parts(path: Path) -> Iterator[Part]:
+    with _broken_is_data_error(str(path)), zipfile.ZipFile(path) as archive:
+        names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+    yield from (Part(path, name) for name in names)
+
+
+def _tar_parts(path: Path, member: str | None) -> Iterator[Part]:
+    with _broken_is_data_error(str(path)), tarfile.open(path, "r|*") as archive:
+        for info in archive:
+            if not info.isfile():
+                continue
+            is_wanted = not _is_clutter(info.name) and (member is None or _matches(info.name, member))
+            stream = archive.extractfile(info) if is_wanted else None
+            yield Part(path, info.name, stream.read() if stream else None)
 
 
 def _is_clutter(name: str) -> bool:
@@ -102,15 +131,6 @@ def _is_clutter(name: str) -> bool:
 
 def _matches(name: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(PurePosixPath(name).name, pattern)
-
-
-def _member_names(path: Path) -> list[str]:
-    with _broken_is_data_error(str(path)):
-        if path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                return [info.filename for info in archive.infolist() if not info.is_dir()]
-        with tarfile.open(path) as archive:
-            return [info.name for info in archive.getmembers() if info.isfile()]
 
 
 @contextmanager
@@ -135,18 +155,15 @@ def open_bytes(part: Part) -> Generator[IO[bytes]]:
     """
     with ExitStack() as stack:
         with _broken_is_data_error(str(part)):
-            if part.member is None:
+            if part.content is not None:
+                stream = cast(IO[bytes], io.BytesIO(part.content))
+            elif part.member is None:
                 stream = cast(IO[bytes], stack.enter_context(part.path.open("rb")))
-            elif part.path.suffix.lower() == ".zip":
+            else:
                 archive = stack.enter_context(zipfile.ZipFile(part.path))
                 if archive.getinfo(part.member).flag_bits & 1:
-                    raise DataError(
-                        "the member is encrypted", where=str(part), hint="unpack it with its password"
-                    )
+                    raise DataError("the member is encrypted", where=str(part), hint="unpack it with its password")
                 stream = stack.enter_context(archive.open(part.member))
-            else:
-                tar = stack.enter_context(tarfile.open(part.path))
-                stream = stack.enter_context(cast(IO[bytes], tar.extractfile(part.member)))
             opener = OPENERS.get(PurePosixPath(part.member or part.path.name).suffix.lower())
             if opener:
                 stream = stack.enter_context(cast(IO[bytes], opener(stream, "rb")))
@@ -160,12 +177,27 @@ def open_text(path: Path | Part, member: str | None = None) -> Generator[Iterato
     Lines end at LF or CRLF only, so that separators inside a text (U+2028 and its like) stay. A byte order
     mark at the start is dropped.
 
+    Args:
+        path: A file, or a part of one.
+        member: For a path to an archive: the one member to read.
+
     Raises:
-        DataError: A byte is not UTF-8 (with line and column), or the file cannot be read.
+        DataError: A byte is not UTF-8 (with line and column), the file cannot be read, or the archive holds
+            more than one such member.
     """
-    part = path if isinstance(path, Part) else Part(path, member)
+    part = path if isinstance(path, Part) else _only_part(path, member)
     with open_bytes(part) as stream:
         yield _decode_lines(stream, where=str(part))
+
+
+def _only_part(path: Path, member: str | None) -> Part:
+    parts = each_part(path, member=member)
+    first = next(parts)
+    second = next(parts, None)
+    if second is not None:
+        hint = f"it holds {first.member}, {second.member} and perhaps more: set `member` to one of them"
+        raise DataError("one member of the archive is needed", where=str(path), hint=hint)
+    return first
 
 
 def _decode_lines(stream: IO[bytes], *, where: str) -> Iterator[tuple[int, str]]:

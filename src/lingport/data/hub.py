@@ -39,14 +39,10 @@ def load_split(name: str, *, config: str | None, split: str, revision: str | Non
             "check the spelling and the network; offline, a data set must have been loaded before, or be "
             "given as files (format squad, columns, spans, xnli or table)"
         )
-        raise DataError(
-            f"the data set cannot be had: {_first_line(error)}", where=where, hint=hint
-        ) from error
+        raise DataError(f"the data set cannot be had: {_first_line(error)}", where=where, hint=hint) from error
     except (ValueError, RuntimeError, OSError, DatasetsError) as error:
         hint = "look at the data set's page for its configurations (`config`), splits (`split`) and files"
-        raise DataError(
-            f"the data set cannot be read: {_first_line(error)}", where=where, hint=hint
-        ) from error
+        raise DataError(f"the data set cannot be read: {_first_line(error)}", where=where, hint=hint) from error
     return cast("Dataset", loaded)
 
 
@@ -62,18 +58,12 @@ def read_hub(intake: Intake) -> Iterator[Example]:
     for field, column in source.columns.items():
         if column not in dataset.column_names:
             hint = nearest(str(column), dataset.column_names)
-            raise DataError(
-                f"there is no column {column!r} for {field!r}", where=f"hub:{name}[{split}]", hint=hint
-            )
+            raise DataError(f"there is no column {column!r} for {field!r}", where=f"hub:{name}[{split}]", hint=hint)
     namers = _class_namers(dataset)
     for index, row in enumerate(dataset):
-        record = {
-            key: namers[key](value) if key in namers else value for key, value in cast(Mapping, row).items()
-        }
+        record = {key: namers[key](value) if key in namers else value for key, value in cast(Mapping, row).items()}
         where = f"hub:{name}[{split}]: row {index}"
-        example = example_from_record(
-            rename(record, source.columns), intake, name=f"{split}-{index}", where=where
-        )
+        example = example_from_record(rename(record, source.columns), intake, name=f"{split}-{index}", where=where)
         if example is not None:
             yield example
 

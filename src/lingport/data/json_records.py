@@ -77,9 +77,7 @@ def _listed(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if len(lists) != 1:
             keys = ", ".join(value) or "none"
             hint = "the file should be a list of objects, or an object with one list in it"
-            raise DataError(
-                f"cannot tell which list holds the records (keys: {keys})", where=where, hint=hint
-            )
+            raise DataError(f"cannot tell which list holds the records (keys: {keys})", where=where, hint=hint)
         prefix, value = lists[0], value[lists[0]]
     if not isinstance(value, list):
         raise DataError(f"expected a list of objects, found {shorten(value)}", where=where)

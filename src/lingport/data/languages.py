@@ -86,9 +86,7 @@ def language(code: str) -> Language:
     script = full.script or "Latn"
     if langcodes.Language.get(tag.language or "").maximize().script == script:
         tag = tag.update_dict({"script": None})
-    individual = (
-        FLORES_LANGUAGE.get(tag.language or "") or langcodes.Language.get(tag.language or "").to_alpha3()
-    )
+    individual = FLORES_LANGUAGE.get(tag.language or "") or langcodes.Language.get(tag.language or "").to_alpha3()
     return Language(
         code=tag.to_tag(),
         name=tag.display_name(),

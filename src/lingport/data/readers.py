@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lingport.config.data import ExampleSource
-from lingport.data.files import Part, find_parts
+from lingport.data.files import Part, each_part
 from lingport.data.intake import Example, Intake
 from lingport.data.languages import fill_placeholders
 from lingport.data.problems import Problems
@@ -73,20 +73,22 @@ def read_examples(source: ExampleSource, *, language: str, task: str | None = No
 
 def _from_files(intake: Intake) -> list[Example]:
     read = FILE_FORMATS.get(intake.source.format)
-    parts = [
-        part for path in intake.source.paths for part in find_parts(Path(path), member=intake.source.member)
-    ]
-    if intake.source.labels_path is not None and len(parts) > 1:
-        hint = "give one source for each file and its labels"
-        raise DataError(f"one labels_path for {len(parts)} files", where=intake.source.labels_path, hint=hint)
     examples: list[Example] = []
-    for part in parts:
+    for index, part in enumerate(_parts(intake.source)):
+        if index and intake.source.labels_path is not None:
+            hint = "give one source for each file and its labels"
+            raise DataError("one labels_path for several files", where=intake.source.labels_path, hint=hint)
         before = len(examples), intake.problems.num_found, intake.skipped.total()
         examples += read(part, intake)
         if before == (len(examples), intake.problems.num_found, intake.skipped.total()):
             hint = "leave it out, or fetch it again"
             intake.problems.add("the file holds no examples", where=str(part), hint=hint)
     return examples
+
+
+def _parts(source: ExampleSource) -> Iterator[Part]:
+    for path in source.paths:
+        yield from each_part(Path(path), member=source.member)
 
 
 def _with_unique_ids(examples: list[Example], name: str) -> list[Example]:

@@ -21,9 +21,7 @@ from lingport.data.sentences import span_fields
 from lingport.errors import nearest
 
 
-def example_from_record(
-    record: Mapping[str, Any], intake: Intake, *, name: str, where: str
-) -> Example | None:
+def example_from_record(record: Mapping[str, Any], intake: Intake, *, name: str, where: str) -> Example | None:
     """Returns the example that a record holds, by the fields it has; None if it is left out or wrong.
 
     Args:
@@ -96,9 +94,7 @@ def map_label(value: Any, intake: Intake, where: str, allowed: Collection[str]) 
         return None
     if source.label_map and label not in source.label_map:
         hint = "mend the row, or add the label to `label_map` (null leaves such rows out)"
-        intake.problems.add(
-            f"unknown label {label!r}; {nearest(label, source.label_map)}", where=where, hint=hint
-        )
+        intake.problems.add(f"unknown label {label!r}; {nearest(label, source.label_map)}", where=where, hint=hint)
         return None
     mapped = source.label_map.get(label, label)
     if mapped is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lingport.data.delimited import column_index, delimited_rows, find_separator
-from lingport.data.files import Part, find_parts, open_text
+from lingport.data.files import Part, open_text
 from lingport.data.intake import Example, Intake
 from lingport.data.json_records import JSON_ENDINGS, json_records
 from lingport.data.records import example_from_record, identity, label_fields, rename
@@ -57,9 +57,7 @@ def _table_rows(part: Part, intake: Intake) -> Iterator[Located]:
     if has_header is None:
         has_header = not any(isinstance(column, int) for column in columns.values())
     separator = find_separator(part, intake.source, otherwise=",")
-    rows = (
-        (line, cells) for line, cells in delimited_rows(part, intake.source, separator=separator) if cells
-    )
+    rows = ((line, cells) for line, cells in delimited_rows(part, intake.source, separator=separator) if cells)
     header: Sequence[str] | None = None
     chosen: dict[str, int] | None = None
     num_columns = num_quoted = 0
@@ -79,17 +77,14 @@ def _table_rows(part: Part, intake: Intake) -> Iterator[Located]:
                 continue
         if len(cells) != num_columns:
             hint = "is the separator inside a text? See `separator` and `quoting`"
-            intake.problems.add(
-                f"{len(cells)} columns where {num_columns} are expected", where=where, hint=hint
-            )
+            intake.problems.add(f"{len(cells)} columns where {num_columns} are expected", where=where, hint=hint)
             continue
         record = {name: cells[index] for name, index in chosen.items()}
         num_quoted += any(_looks_quoted(cell) for cell in record.values())
         yield where, record
     if num_quoted and intake.source.quoting is None:
         logger.warning(
-            "%s: %s rows have fields in quotation marks, kept as they are; "
-            "if they are CSV quotes, set quoting: true",
+            "%s: %s rows have fields in quotation marks, kept as they are; if they are CSV quotes, set quoting: true",
             part,
             num_quoted,
         )
@@ -108,8 +103,8 @@ def _labelled(records: Iterator[Located], part: Part, intake: Intake) -> Iterato
     if intake.source.labels_path is None:
         yield from records
         return
-    labels_part = find_parts(Path(intake.source.labels_path))[0]
-    with open_text(labels_part) as lines:
+    labels_path = Path(intake.source.labels_path)
+    with open_text(labels_path) as lines:
         labels = [line.strip() for _, line in lines]
     while labels and not labels[-1]:
         labels.pop()
@@ -120,9 +115,7 @@ def _labelled(records: Iterator[Located], part: Part, intake: Intake) -> Iterato
             yield where, {**record, "label": labels[num_rows - 1]}
     if num_rows != len(labels):
         message = f"{len(labels)} labels for the {num_rows} rows of {part}"
-        intake.problems.add(
-            message, where=str(labels_part), hint="one label a line, in the order of the rows"
-        )
+        intake.problems.add(message, where=str(labels_path), hint="one label a line, in the order of the rows")
 
 
 def read_xnli(part: Part, intake: Intake) -> Iterator[Example]:

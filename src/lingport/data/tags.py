@@ -36,9 +36,7 @@ def looks_like_tag(cell: str) -> bool:
     return TAG.fullmatch(cell) is not None
 
 
-def entities(
-    tags: Sequence[str], *, scheme: str = "iob2", repair: bool = False
-) -> list[tuple[str, int, int]]:
+def entities(tags: Sequence[str], *, scheme: str = "iob2", repair: bool = False) -> list[tuple[str, int, int]]:
     """Returns the entities of one sentence as (type, first token, token after the last).
 
     Source: IOB1 and IOB2 as in the CoNLL shared tasks of 2002 and 2003; BIOES also takes BILOU's L and U.

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lingport.config.data import TextSource
-from lingport.data.files import Part, find_parts, open_text
+from lingport.data.files import Part, each_part, open_text
 from lingport.data.json_records import JSON_LINES, json_error
 from lingport.data.languages import fill_placeholders
 from lingport.errors import DataError
@@ -104,7 +104,7 @@ def stream_files(source: TextSource, language: str | None) -> Iterator[str]:
         DataError: As `read_text`.
     """
     for name in source.paths:
-        for part in find_parts(Path(name), member=source.member):
+        for part in each_part(Path(name), member=source.member):
             yield from _stream_part(part, source)
 
 

@@ -294,6 +294,14 @@ def _tokenizer(recipe: PretrainRecipe, folder: Path, texts: dict[str, list[str]]
     return AutoTokenizer.from_pretrained(place)
 
 
+def _continues(settings: dict[str, Any], saved: dict[str, Any], *, stage: int) -> bool:
+    """Whether a recipe says what the saved one said of all that was done; later stages may differ."""
+    done = [{**each, "stages": each["stages"][: stage + 1]} for each in (settings, saved)]
+    if stage >= len(saved["stages"]):
+        done[0]["stages"] = done[0]["stages"][:stage]
+    return done[0] == done[1]
+
+
 def pretrain(
     recipe: str | Path | dict[str, Any] | PretrainRecipe,
     out_dir: str | Path,
@@ -330,7 +338,7 @@ def pretrain(
     settings = recipe.model_dump(mode="json")
     if (folder / "checkpoint").exists():
         state = load_checkpoint(folder / "checkpoint", model=model, optimizers=run.optimizers)
-        if state["recipe"] != settings:
+        if not _continues(settings, state["recipe"], stage=state["clock"]["stage"]):
             raise TrainingError(
                 "the folder holds a run of another recipe",
                 where=str(folder),

@@ -13,6 +13,8 @@ from lingport.errors import DataError
 from lingport.tasks.base import Example, Rendered, Task
 
 _NUM_END_TOKENS = 1
+# transformers otherwise warns of a text longer than the model may read: finding that out is the point here.
+_QUIET = {"verbose": False}
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ _OVERFLOW: dict[str, Callable[..., list[Window]]] = {"windows": _by_windows, "tr
 
 
 def _num_tokens(text: str, tokenizer: Any) -> int:
-    return len(tokenizer(text, add_special_tokens=False).input_ids) + _NUM_END_TOKENS
+    return len(tokenizer(text, add_special_tokens=False, **_QUIET).input_ids) + _NUM_END_TOKENS
 
 
 def _cuts(text: str, tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -203,7 +205,7 @@ def _cuts(text: str, tokenizer: Any) -> tuple[list[int], list[int]]:
 
     Several tokens may share a character (bytes of one letter): no cut there.
     """
-    offsets = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)["offset_mapping"]
+    offsets = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, **_QUIET)["offset_mapping"]
     cuts, weights = [0], []
     for start, _ in offsets:
         if not weights:
