@@ -84,7 +84,7 @@ def test_too_few_texts_are_refused_and_repeated_ones_count_once(tmp_path):
 
 
 def test_the_hash_is_pinned():
-    assert text_hash("Bratislava") == 12082083474577155286
+    assert text_hash("Bratislava") == 13981296908786481338
 
 
 def test_an_empty_file_is_refused(tmp_path):

@@ -71,7 +71,9 @@ def greedy(
         cache = out.past_key_values
         best, token = out.logits[:, -1].float().log_softmax(-1).max(-1)
         tokens = token.tolist()
-        likelihood[rows] += best
+        # A row at its longest length is asked once more, only whether it ends here: any other token is no part of it.
+        said = [p for p, row in enumerate(rows) if tokens[p] == eos or len(ids[row]) < max_new_tokens]
+        likelihood[[rows[place] for place in said]] += best[said]
         going = []
         for place, row in enumerate(rows):
             if tokens[place] == eos:

@@ -90,7 +90,7 @@ class _Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     paths: list[str] = Field(
-        default_factory=list,
+        default=[],
         description="Paths or glob patterns (a str counts as one; `path` is accepted), read in this order; "
         "{language}, {flores} and {english} stand for the language's code, FLORES code and English name.",
     )
@@ -232,7 +232,7 @@ class ExampleSource(_Source):
         description="Whether the first row names the columns. None: as the column settings need it.",
     )
     columns: dict[str, str | int] = Field(
-        default_factory=dict,
+        default={},
         description="Field of the example -> column: its name, or its number from 0 (negative from the end). "
         "Empty: every column under its own name.",
     )
@@ -244,7 +244,7 @@ class ExampleSource(_Source):
         default=None, description="columns: where the tag is. None: the last column that looks like IOB tags."
     )
     group_by: list[str | int] = Field(
-        default_factory=list,
+        default=[],
         description="columns: rows equal in these columns are one sentence. Empty: blank lines divide.",
     )
     comment: str | None = Field(default="# ", description="columns: how comment lines begin. None: there are none.")
@@ -261,15 +261,15 @@ class ExampleSource(_Source):
         default=False, description="Accepts tags out of order (I- without B-) as the start of an entity."
     )
     tag_map: dict[str, str | None] = Field(
-        default_factory=dict,
+        default={},
         description='Renames entity types; null drops one; "*" stands for all that are not listed.',
     )
-    tags: list[str] = Field(default_factory=list, description="Entity types allowed after `tag_map`. Empty: any.")
+    tags: list[str] = Field(default=[], description="Entity types allowed after `tag_map`. Empty: any.")
     label_map: dict[str, str | None] = Field(
-        default_factory=dict,
+        default={},
         description="Label in the file -> label of the task; null leaves the row out. Empty: as they are.",
     )
-    labels: list[str] = Field(default_factory=list, description="Labels allowed after `label_map`. Empty: any.")
+    labels: list[str] = Field(default=[], description="Labels allowed after `label_map`. Empty: any.")
     labels_path: str | None = Field(
         default=None, description="File with one label a line, in the order of the rows (XTREME's layout)."
     )
@@ -300,8 +300,12 @@ class ExampleSource(_Source):
     @model_validator(mode="after")
     def _check(self) -> Self:
         allowed = SETTINGS_OF_FORMAT[self.format] | _EVERY_SETTING
+        fields = type(self).model_fields
         for setting in sorted(self.model_fields_set - allowed):
-            raise ValueError(f"`{setting}` means nothing with format {self.format}; {nearest(setting, allowed)}")
+            if getattr(self, setting) != fields[setting].default:  # a saved recipe holds every setting
+                raise ValueError(
+                    f"`{setting}` means nothing with format {self.format}; {nearest(setting, allowed)}"
+                )
         self._require_place(self.format)
         if self.format in ("hub", "demo") and not self.split:
             raise ValueError(f"format {self.format} needs `split`, for example split: test")

@@ -62,9 +62,7 @@ def corrupted_lengths(
     return raw_length - num_noise + num_spans + 1, num_noise + num_spans + 1
 
 
-def raw_length(
-    max_length: int, *, density: float = NOISE_DENSITY, mean_span_length: float = MEAN_SPAN_LENGTH
-) -> int:
+def raw_length(max_length: int, *, density: float = NOISE_DENSITY, mean_span_length: float = MEAN_SPAN_LENGTH) -> int:
     """Returns the largest chunk length whose corrupted input has at most `max_length` tokens.
 
     With the method's settings 256 gives 284 (input 256 exactly, target 58).
@@ -84,9 +82,7 @@ def raw_length(
         return lengths[0] <= max_length
 
     if max_length < 3 or not fits(2):
-        raise ConfigError(
-            f"no chunk of text can be corrupted to {max_length} tokens", hint="give 4 tokens or more"
-        )
+        raise ConfigError(f"no chunk of text can be corrupted to {max_length} tokens", hint="give 4 tokens or more")
     # one more raw token changes the input's length by -1, 0 or +1, so the last that fits is searched from above
     length = int(max_length / (1.0 - density)) + 2
     while not fits(length):

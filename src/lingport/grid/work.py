@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +17,8 @@ from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.schema import Recipe
 from lingport.data.readers import read_examples
-from lingport.evaluate.predict import Prediction, Query, predict
+from lingport.evaluate.predict import Query, predict
+from lingport.evaluate.result import prediction_rows
 from lingport.evaluate.score import score
 from lingport.grid.ledger import Ledger
 from lingport.grid.plan import CellJob, Job, LanguageJob, PlannedTask, TaskJob
@@ -27,15 +27,16 @@ from lingport.modules.store import load_module, read_manifest, save_module, weig
 from lingport.tasks.base import Example
 from lingport.train.cost import Cost, measured
 from lingport.train.language import (
+    HeldOutLoss,
     LanguageData,
-    LanguageRows,
     held_out_loss,
     language_data,
+    language_learner,
     language_module_settings,
 )
-from lingport.train.learner import Learner, TrainResult
+from lingport.train.learner import Learner, TrainResult, remember_training
 from lingport.train.loop import train
-from lingport.train.task import TaskBatches, TaskRows, TaskValidation, task_module_settings, task_rows
+from lingport.train.task import TaskData, TaskRows, task_learner, task_rows
 
 J = TypeVar("J", LanguageJob, TaskJob)
 OnProgress = Callable[[Job, int, int, str], None]
@@ -69,78 +70,68 @@ class Workshop:
 
     def train_languages(self, jobs: Sequence[LanguageJob]) -> None:
         """Trains language modules in one pass and keeps them."""
-        learners, data = [], []
-        for job in jobs:
-            text = self._text(job.language)
-            settings = language_module_settings(job.kind, job.module, job.language)
-            module = new_module(job.kind, settings, self.backbone, seed=job.seed)
-            rows = LanguageRows(text, batch_size=job.training.batch_size, seed=job.seed)
-            data.append(text)
-            composition = Composition(language=module)
-            learners.append(self._learner(job, module, composition, rows, _HeldOut(module, text)))
+        data = [self._text(job.language) for job in jobs]
+        learners = [
+            language_learner(
+                self.backbone,
+                text,
+                kind=job.kind,
+                module=job.module,
+                training=job.training,
+                seed=job.seed,
+                name=job.name,
+                checkpoint=self.ledger.checkpoint(job.id),
+                identity=job.id,
+            )
+            for job, text in zip(jobs, data, strict=True)
+        ]
         before = [held_out_loss(self.model, None, text) for text in data]
         for job, learner, result, cost, text, loss in zip(
             jobs, learners, *self._train(jobs, learners), data, before, strict=True
         ):
-            final = result.scores or _HeldOut(learner.module, text)(self.model)
-            extra = {"initial": {"validation_loss": loss}, "final": {**final, "best_step": result.best_step}}
-            self._keep(job, learner.module, result, cost, extra, role="language", language=job.language)
+            final = result.scores or HeldOutLoss(learner.module, text)(self.model)
+            facts = {"initial": {"validation_loss": loss}, "final": {**final, "best_step": result.best_step}}
+            remember_training(learner, result, **facts)
+            self._keep(job, learner.module, result, cost, facts)
 
     def train_tasks(self, jobs: Sequence[TaskJob]) -> None:
         """Trains task modules in one pass, each above its source's language module, and keeps them."""
-        learners, data = [], []
-        for job in jobs:
-            task = job.task.task
-            rows = self._labelled(job.task, job.source, "train", None)
-            limit = job.training.validation_limit
-            validation = self._labelled(job.task, job.source, "validation", limit)
-            settings = task_module_settings(job.module, task, job.source)
-            kind = job.configuration.task
-            assert kind is not None
-            module = new_module(kind, settings, self.backbone, seed=job.seed)
-            language = self._module(job.language.name) if job.language else None
-            composition = Composition(language=language, task=module, fusion=self.recipe.fusion)
-            measure = TaskValidation(
-                task,
-                job.source,
-                self._examples(job.task, job.source, "validation")[:limit],
-                validation.rows,
-                composition,
-                with_score=job.training.selection != "loss",
-                max_rows=self.recipe.evaluation.max_rows,
-                max_tokens=self.recipe.evaluation.max_tokens,
-            )
-            batches = TaskBatches(rows.rows, batch_size=job.training.batch_size, seed=job.seed)
-            data.append(rows)
-            learners.append(self._learner(job, module, composition, batches, measure))
-        for job, learner, result, cost, rows in zip(
-            jobs, learners, *self._train(jobs, learners), data, strict=True
-        ):
-            extra = {
-                "final": {**result.scores, "best_step": result.best_step},
-                "data": {
-                    "examples": rows.num_examples,
-                    "inputs_cut": rows.num_cut,
-                    "left_out": rows.num_dropped,
-                },
-            }
+        data = [self._task_data(job) for job in jobs]
+        learners = [self._task_learner(job, rows) for job, rows in zip(jobs, data, strict=True)]
+        for job, learner, result, cost, rows in zip(jobs, learners, *self._train(jobs, learners), data, strict=True):
             above = learner.composition.language
-            self._keep(
-                job, learner.module, result, cost, extra, role="task", language=job.source, task=job.task.name,
-                above={"name": job.language.name, "weights": weights_hash(above)} if job.language and above else None,
-            )  # fmt: skip
+            if job.language and above:
+                learner.module.provenance.above = {"name": job.language.name, "weights": weights_hash(above)}
+            final = {**result.scores, "best_step": result.best_step}
+            facts = {"final": final, "data": rows.train.counts}
+            definition = job.task.task.config.model_dump(mode="json", exclude_defaults=True)
+            remember_training(learner, result, **facts, task=definition)
+            self._keep(job, learner.module, result, cost, facts)
 
-    def _learner(
-        self, job: J, module: TransferModule, composition: Composition, rows: Any, validate: Any
-    ) -> Learner:
-        return Learner(
-            job.name,
-            module,
-            composition,
-            rows,
-            job.training,
+    def _task_data(self, job: TaskJob) -> TaskData:
+        limit = job.training.validation_limit
+        return TaskData(
+            job.source,
+            self._labelled(job.task, job.source, "train", None),
+            self._labelled(job.task, job.source, "validation", limit),
+            self._examples(job.task, job.source, "validation")[:limit],
+        )
+
+    def _task_learner(self, job: TaskJob, data: TaskData) -> Learner:
+        kind = job.configuration.task
+        assert kind is not None
+        return task_learner(
+            self.backbone,
+            job.task.task,
+            data,
+            kind=kind,
+            module=job.module,
+            training=job.training,
+            above=self._module(job.language.name) if job.language else None,
+            fusion=self.recipe.fusion,
             seed=job.seed,
-            validate=validate,
+            name=job.name,
+            limits=self.recipe.evaluation,
             checkpoint=self.ledger.checkpoint(job.id),
             identity=job.id,
         )
@@ -172,21 +163,8 @@ class Workshop:
         module: TransferModule,
         result: TrainResult,
         cost: Cost,
-        extra: dict[str, Any],
-        **provenance: Any,
+        facts: dict[str, Any],
     ) -> None:
-        for key, value in provenance.items():
-            setattr(module.provenance, key, value)
-        module.provenance.training = {
-            "job": job.id,
-            "seed": job.seed,
-            "settings": job.training.model_dump(mode="json"),
-            "steps": result.steps,
-            "rows": result.rows,
-            "tokens": result.tokens,
-            "stopped_early": result.stopped_early,
-            **extra,
-        }
         folder = self.ledger.module_dir(job.name)
         if folder.exists() and (old := module_job(folder)) != job.id:
             # Nothing is lost: a module of other settings steps aside.
@@ -202,7 +180,7 @@ class Workshop:
             "steps": result.steps,
             "rows": result.rows,
             "tokens": result.tokens,
-            **extra,
+            **facts,
         }
 
     def evaluate(self, jobs: Sequence[CellJob]) -> None:
@@ -221,7 +199,7 @@ class Workshop:
                 on_progress=lambda done, total: self.on_progress(job, done, total, ""),
             )
         scored = score(job.task.task, examples, predictions, language=job.target)
-        self.ledger.write_predictions(job.name, _prediction_rows(job.task, examples, predictions))
+        self.ledger.write_predictions(job.name, prediction_rows(job.task.task, examples, predictions))
         num_trained = composition.task.num_trained if composition.task else 0
         costs = {"num_trained": num_trained, "seconds": cost.seconds, "peak_bytes": cost.peak_bytes}
         self.ledger.add_result(
@@ -278,15 +256,6 @@ def module_job(folder: Path) -> str | None:
     return read_manifest(folder)["provenance"]["training"].get("job") if folder.exists() else None
 
 
-@dataclass(frozen=True)
-class _HeldOut:
-    module: TransferModule
-    data: LanguageData
-
-    def __call__(self, model: ComposedModel) -> dict[str, float]:
-        return {"validation_loss": held_out_loss(model, self.module, self.data)}
-
-
 def coordinates(job: CellJob) -> dict[str, Any]:
     """Returns what says which cell a result is of."""
     return {
@@ -299,22 +268,3 @@ def coordinates(job: CellJob) -> dict[str, Any]:
         "policy": job.policy,
         "seed": job.seed,
     }
-
-
-def _prediction_rows(
-    task: PlannedTask, examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> list[dict[str, Any]]:
-    rows = []
-    for example, said in zip(examples, predictions, strict=True):
-        rows.append(
-            {
-                "id": example["id"],
-                "output": said.text,
-                "answer": said.answer,
-                "gold": task.task.gold(example),
-                "input_cut": said.input_cut,
-                "output_cut": said.output_cut,
-                "confidence": round(said.confidence, 4),
-            }
-        )
-    return rows

@@ -16,19 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lingport import __version__
 from lingport.backbones.base import Backbone
-from lingport.errors import ModuleError, WrongBackboneError
+from lingport.errors import ModuleError, WrongBackboneError, nearest
 from lingport.modules.base import KINDS, Provenance, TransferModule
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 _MANIFEST, _WEIGHTS = "module.json", "weights.safetensors"
+_PROVENANCE = TypeAdapter(Provenance)
 _KEYS = {"format", "lingport", "kind", "settings", "provenance", "num_trained", "weights_sha256"}
 
 
@@ -68,8 +69,13 @@ def save_module(module: TransferModule, path: str | Path, *, replace: bool = Fal
             os.fsync(file.fileno())
         staging.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        staging.rename(folder)
+            # Set aside whole: a process killed here leaves no module under the name, never half of one.
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            folder.rename(old / folder.name)
+            staging.rename(folder)
+            shutil.rmtree(old)
+        else:
+            staging.rename(folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -122,10 +128,14 @@ def load_module(path: str | Path, backbone: Backbone) -> TransferModule:
     """
     manifest = read_manifest(path)
     where = str(path)
+    if not isinstance(manifest["kind"], str) or manifest["kind"] not in KINDS:
+        raise ModuleError(
+            f"unknown kind of module {manifest['kind']!r}", where=where, hint=nearest(str(manifest["kind"]), KINDS)
+        )
     kind = KINDS.get(manifest["kind"])
     try:
         settings = kind.settings_type.model_validate(manifest["settings"])
-        provenance = Provenance(**manifest["provenance"])
+        provenance = _PROVENANCE.validate_python(dataclasses.asdict(Provenance(**manifest["provenance"])))
     except (ValidationError, TypeError) as error:
         raise ModuleError(f"settings or provenance are broken: {error}", where=where) from error
     if provenance.backbone_fingerprint != backbone.fingerprint:

@@ -95,9 +95,7 @@ def load_checkpoint(
     expected = {f"model.{name}": tuple(parameter.shape) for name, parameter in parameters.items()}
     found = {name: tuple(value.shape) for name, value in tensors.items() if name.startswith("model.")}
     if expected != found:
-        raise TrainingError(
-            "the checkpoint is of another model", where=str(folder), hint="take another output folder"
-        )
+        raise TrainingError("the checkpoint is of another model", where=str(folder), hint="take another output folder")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[f"model.{name}"])

@@ -72,8 +72,12 @@ def copied_random(chunk: np.ndarray, pieces: Pieces, rng: np.random.Generator) -
 
 def marked(chunk: np.ndarray, pieces: Pieces, rng: np.random.Generator) -> Row:
     """Returns a chunk with brackets around 1 to 5 pieces, and these pieces as the target."""
+    return marked_span(chunk, pieces, rng, length=int(rng.integers(1, min(LONGEST_MARKED, len(chunk)) + 1)))
+
+
+def marked_span(chunk: np.ndarray, pieces: Pieces, rng: np.random.Generator, *, length: int) -> Row:
+    """Returns a chunk with brackets around `length` of its pieces, and these pieces as the target."""
     chunk = np.where(np.isin(chunk, pieces.marks), pieces.first, chunk)  # brackets of the text's own
-    length = int(rng.integers(1, min(LONGEST_MARKED, len(chunk)) + 1))
     start = int(rng.integers(0, len(chunk) - length + 1))
     span = chunk[start : start + length]
     source = np.concatenate(
@@ -106,9 +110,7 @@ DENOISERS: dict[str, Denoiser] = {
 }
 
 
-def denoising_row(
-    name: str, text: TokenText, pieces: Pieces, *, longest: int, rng: np.random.Generator
-) -> Row:
+def denoising_row(name: str, text: TokenText, pieces: Pieces, *, longest: int, rng: np.random.Generator) -> Row:
     """Returns one row of a denoising task on a random chunk of 2 to `longest` pieces.
 
     Lengths are uniform, but span corruption, which needs context, draws from the upper half.

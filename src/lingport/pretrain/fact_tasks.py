@@ -11,10 +11,9 @@ from functools import cache
 
 import numpy as np
 
-from lingport.demo.corpus import read_text
-from lingport.demo.facts import RELATIONS, Fact, lexicon
+from lingport.demo.facts import RELATIONS, Fact, held_out_names, lexicon, name
 from lingport.demo.phrases import Phrases
-from lingport.demo.templates import LANGUAGES, Passage
+from lingport.demo.templates import LANGUAGES, Passage, join
 from lingport.pretrain.instructions import SEPARATOR, Exchange, Sentences, WordTask
 from lingport.pretrain.word_tasks import NAMES_OF_LANGUAGES, pick, yes_no
 
@@ -69,9 +68,7 @@ def same_name(sentences: Sentences, language: str, longest: int, rng: np.random.
         return Exchange(f"do they mean the same? {first[language]} | {shown}", yes_no(rng, answer))
     choices = [first[other], *(entry[other] for entry in rest)]
     order = rng.permutation(len(choices))
-    return Exchange(
-        f"which means {first[language]}? {', '.join(choices[index] for index in order)}", first[other]
-    )
+    return Exchange(f"which means {first[language]}? {', '.join(choices[index] for index in order)}", first[other])
 
 
 def _passage(found: Phrases, rng: np.random.Generator) -> Passage:
@@ -148,8 +145,6 @@ def switched(sentences: Sentences, language: str, longest: int, rng: np.random.G
     slot = "territory" if rng.random() < 0.5 else RELATIONS[fact.relation]
     if slot == "code":
         return None
-    from lingport.demo.facts import name
-
     own, start = passage.surface(slot)
     foreign = name(fact.slots[slot], other)
     if own == foreign:
@@ -179,22 +174,32 @@ def fact_blank(sentences: Sentences, language: str, longest: int, rng: np.random
     return Exchange(prompt.format(q=question, c=" ".join(told)), answer)
 
 
-@cache
-def _texts(language: str) -> list[str]:
-    return read_text(language, split="train")
-
-
 def fact_words(sentences: Sentences, language: str, longest: int, rng: np.random.Generator) -> Exchange | None:
-    """Give back a demo text as it is, or its capitals and punctuation."""
-    text = _texts(language)[int(rng.integers(len(_texts(language))))]
-    if len(text) > 4 * longest:
-        return None
+    """Give back one or two demo sentences as they are, or their capitals."""
+    found = phrases(language, rng)
+    text = join([_passage(found, rng) for _ in range(int(rng.integers(1, 3)))], language=language).text
     if rng.random() < 0.5:
         return Exchange(pick(rng, "copy: {}", "repeat: {}").format(text), text)
     return Exchange(pick(rng, "write correctly: {}", "capitals and commas: {}").format(text.lower()), text)
 
 
-FACT_TASKS: dict[str, WordTask] = {
+def _names_later(text: str) -> bool:
+    return any(held_out_names(language, "train").search(text) for language in LANGUAGES)
+
+
+def _train_only(task: WordTask) -> WordTask:
+    """The task without what names, in whatever language, a territory of validation or test by accident."""
+
+    def checked(sentences: Sentences, language: str, longest: int, rng: np.random.Generator) -> Exchange | None:
+        if language not in LANGUAGES:
+            return None
+        made = task(sentences, language, longest, rng)
+        return None if made is None or _names_later(f"{made.input}\n{made.target}") else made
+
+    return checked
+
+
+_TASKS: dict[str, WordTask] = {
     "name_translation": name_translation,
     "same_name": same_name,
     "tagged_names": tagged_names,
@@ -205,3 +210,4 @@ FACT_TASKS: dict[str, WordTask] = {
     "fact_blank": fact_blank,
     "fact_words": fact_words,
 }
+FACT_TASKS: dict[str, WordTask] = {name: _train_only(task) for name, task in _TASKS.items()}

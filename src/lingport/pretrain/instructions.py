@@ -75,8 +75,8 @@ def _cut(sentence: str, longest: int) -> str:
 
 
 def is_spaced(text: str) -> bool:
-    """Whether a text sets its words apart; a long run of letters without a space does not."""
-    return len(text) < 8 or text.count(" ") * 12 > len(text)
+    """Whether a text sets its words apart by spaces: Chinese and Japanese ones do not."""
+    return not any("\u3040" <= character <= "\u9fff" for character in text)
 
 
 def words_of(text: str) -> list[str]:

@@ -18,9 +18,7 @@ from lingport.pretrain.mixture import collate
 ROWS_AT_ONCE = 32
 
 
-def fixed_rows(
-    name: str, text: TokenText, pieces: Pieces, *, num_rows: int, length: int, seed: int
-) -> list[Row]:
+def fixed_rows(name: str, text: TokenText, pieces: Pieces, *, num_rows: int, length: int, seed: int) -> list[Row]:
     """Returns rows of one denoising task, spread evenly over a held-out text."""
     rng = np.random.default_rng(seed)
     latest = max(len(text.ids) - length, 0)

@@ -44,9 +44,7 @@ def moment(stage: Stage, fraction: float) -> Point:
     left, right = points[after - 1], points[min(after, len(points) - 1)]
     share = (fraction - left.at) / (right.at - left.at) if right.at > left.at else 0.0
     names = dict.fromkeys([*left.mixture, *right.mixture])
-    mixture = {
-        name: (1 - share) * left.mixture.get(name, 0.0) + share * right.mixture.get(name, 0.0) for name in names
-    }
+    mixture = {name: (1 - share) * left.mixture.get(name, 0.0) + share * right.mixture.get(name, 0.0) for name in names}
     return Point(at=fraction, mixture=mixture, length=round((1 - share) * left.length + share * right.length))
 
 
@@ -62,9 +60,7 @@ def collate(rows: list[Row], *, pad: int) -> TokenBatch:
         mask[index, : len(row.source)] = 1.0
         target[index, : len(row.target)] = row.target
     targets = np.unique(target)
-    return TokenBatch(
-        torch.from_numpy(source), torch.from_numpy(mask), torch.from_numpy(target), targets[targets >= 0]
-    )
+    return TokenBatch(torch.from_numpy(source), torch.from_numpy(mask), torch.from_numpy(target), targets[targets >= 0])
 
 
 def pack(rows: list[Row], *, batch_tokens: int, pad: int, rng: np.random.Generator) -> list[TokenBatch]:

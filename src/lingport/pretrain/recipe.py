@@ -34,9 +34,7 @@ class Vocabulary(_Settings):
         default=400_000, ge=1, description="Characters of training text per language (times its weight)."
     )
     coverage: float = Field(default=0.9995, gt=0, le=1, description="Share of characters with own pieces.")
-    required: list[str] = Field(
-        default_factory=list, description="Pieces that stay whole; U+2581 before a word."
-    )
+    required: list[str] = Field(default_factory=list, description="Pieces that stay whole; U+2581 before a word.")
     path: str | None = Field(
         default=None, description="Folder of a tokenizer to take instead of training one; None: train."
     )

@@ -133,17 +133,13 @@ def end_word(sentences: Sentences, language: str, longest: int, rng: np.random.G
 
 def word_there(sentences: Sentences, language: str, longest: int, rng: np.random.Generator) -> Exchange | None:
     """Say whether a word stands in a sentence."""
-    first, second = (
-        sentences.draw(language, longest=longest * 3 // 4, rng=rng, shortest=6) for _ in range(2)
-    )
+    first, second = (sentences.draw(language, longest=longest * 3 // 4, rng=rng, shortest=6) for _ in range(2))
     answer = rng.random() < 0.5
     words = [bare(word) for word in words_of(first if answer else second)]
     word = words[int(rng.integers(len(words)))] if words else ""
     if len(word) < 2 or (word in first) != answer:
         return None
-    prompt = pick(
-        rng, "is the word {w} in this sentence? {c}", "{c} \n\nQuestion: Does this contain {w}? Yes or no?"
-    )
+    prompt = pick(rng, "is the word {w} in this sentence? {c}", "{c} \n\nQuestion: Does this contain {w}? Yes or no?")
     return Exchange(prompt.format(w=word, c=first), yes_no(rng, answer))
 
 
@@ -181,7 +177,7 @@ def same_words(sentences: Sentences, language: str, longest: int, rng: np.random
         part = [*part[:place], new, *part[place + 1 :]]
     prompt = pick(
         rng,
-        'first: {a} second: {b} Is the second a part of the first? Yes, no, or maybe?',
+        "first: {a} second: {b} Is the second a part of the first? Yes, no, or maybe?",
         '{a} \n\nQuestion: Does this say "{b}"? Yes, no, or maybe?',
         "part of it? {a} | {b}",
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from lingport.data.languages import language as find_language
 from lingport.data.order import EpochOrder
 from lingport.data.text import read_text
 from lingport.evaluate.loss import mean_loss
-from lingport.modules.base import TransferModule
+from lingport.modules.base import TransferModule, new_module
+from lingport.train.learner import Learner
 
 #: what a language prompt starts from in the paper
 PROMPT_INIT = "Generate the output in {Language}:"
@@ -97,9 +99,7 @@ def language_data(
 def language_module_settings(kind: str, settings: Settings, language: str) -> Settings:
     """Returns a kind's settings with the paper's text to start from, where none is given."""
     if isinstance(settings, PromptSettings) and settings.init == "text" and settings.init_text is None:
-        return settings.model_copy(
-            update={"init_text": PROMPT_INIT.format(Language=find_language(language).name)}
-        )
+        return settings.model_copy(update={"init_text": PROMPT_INIT.format(Language=find_language(language).name)})
     return settings
 
 
@@ -122,6 +122,59 @@ class LanguageRows:
         """Returns the rows of a step."""
         positions = range(step * self._batch_size, (step + 1) * self._batch_size)
         return [self._data.row(self._order.item(p), "corruption", self._seed, p) for p in positions]
+
+
+@dataclass(frozen=True)
+class HeldOutLoss:
+    """Measures a language module on held-out text."""
+
+    module: TransferModule
+    data: LanguageData
+
+    def __call__(self, model: ComposedModel) -> dict[str, float]:
+        """Returns `validation_loss`."""
+        return {"validation_loss": held_out_loss(model, self.module, self.data)}
+
+
+def language_learner(
+    backbone: Backbone,
+    data: LanguageData,
+    *,
+    kind: str,
+    module: Settings,
+    training: TrainingSettings,
+    seed: int,
+    name: str,
+    checkpoint: Path | None = None,
+    identity: str = "",
+) -> Learner:
+    """Returns the learner of a new language module.
+
+    Args:
+        backbone: What the module will act in.
+        data: Its text.
+        kind: Kind of the module.
+        module: The kind's settings; a prompt without a text to start from gets the paper's.
+        training: The training run.
+        seed: Decides initialisation, order and corruption.
+        name: Shown in progress and errors.
+        checkpoint: File to resume from; None: no checkpoints.
+        identity: Hash of everything that decides the result.
+    """
+    settings = language_module_settings(kind, module, data.language)
+    built = new_module(kind, settings, backbone, seed=seed)
+    built.provenance.role, built.provenance.language = "language", data.language
+    return Learner(
+        name,
+        built,
+        Composition(language=built),
+        LanguageRows(data, batch_size=training.batch_size, seed=seed),
+        training,
+        seed=seed,
+        validate=HeldOutLoss(built, data),
+        checkpoint=checkpoint,
+        identity=identity,
+    )
 
 
 def held_out_loss(model: ComposedModel, module: TransferModule | None, data: LanguageData) -> float:

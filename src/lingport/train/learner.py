@@ -132,9 +132,7 @@ class LearnerState:
     def after_step(self, model: ComposedModel) -> None:
         """Validates, selects, stops early and writes a checkpoint where one of them is due."""
         last = self.result.steps >= self.settings.steps
-        if self.learner.validate is not None and (
-            last or self.result.steps % self.settings.evaluate_every == 0
-        ):
+        if self.learner.validate is not None and (last or self.result.steps % self.settings.evaluate_every == 0):
             self._validate(model)
         if (
             self.learner.checkpoint is not None
@@ -162,9 +160,7 @@ class LearnerState:
         value = -scores["validation_loss"] if self.settings.selection == "loss" else scores["score"]
         if value > self._best_value:
             self._best_value, self._without_better = value, 0
-            self._best = {
-                name: tensor.detach().clone() for name, tensor in self.learner.module.state_dict().items()
-            }
+            self._best = {name: tensor.detach().clone() for name, tensor in self.learner.module.state_dict().items()}
             self.result.best_step, self.result.scores = self.result.steps, scores
             return
         self._without_better += 1
@@ -203,3 +199,23 @@ class LearnerState:
         self._best_value = -math.inf if state["best_value"] is None else state["best_value"]
         self._without_better = state["without_better"]
         self._listen(self.learner.name, {"event": "resume", "step": self.result.steps})
+
+
+def remember_training(learner: Learner, result: TrainResult, **facts: Any) -> None:
+    """Writes into the module's provenance how it was trained.
+
+    Args:
+        learner: What was learnt; its identity is kept as the job's id.
+        result: What training gave.
+        facts: What else is worth knowing: losses, scores, data.
+    """
+    learner.module.provenance.training = {
+        "job": learner.identity,
+        "seed": learner.seed,
+        "settings": learner.settings.model_dump(mode="json"),
+        "steps": result.steps,
+        "rows": result.rows,
+        "tokens": result.tokens,
+        "stopped_early": result.stopped_early,
+        **facts,
+    }

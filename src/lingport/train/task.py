@@ -8,20 +8,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from lingport.backbones.base import Backbone
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.modules import PromptSettings, Settings
+from lingport.config.schema import EvaluationSettings
+from lingport.config.training import TrainingSettings
 from lingport.data.batch import Row, tokenize
 from lingport.data.order import EpochOrder
 from lingport.errors import DataError
 from lingport.evaluate.loss import mean_loss
 from lingport.evaluate.predict import Query, predict
 from lingport.evaluate.score import score
+from lingport.modules.base import TransferModule, new_module
 from lingport.tasks.base import Example, Task
 from lingport.tasks.windows import fit, training_windows
+from lingport.train.learner import Learner
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +47,13 @@ class TaskRows:
     num_cut: int
     num_dropped: int
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers as they are recorded."""
+        return {"examples": self.num_examples, "inputs_cut": self.num_cut, "left_out": self.num_dropped}
 
-def task_rows(
-    backbone: Backbone, task: Task[Any, Any], examples: Sequence[Example], language: str
-) -> TaskRows:
+
+def task_rows(backbone: Backbone, task: Task[Any, Any], examples: Sequence[Example], language: str) -> TaskRows:
     """Returns examples as rows: inputs in windows or cut as the task says, targets whole.
 
     Raises:
@@ -140,11 +148,85 @@ class TaskValidation:
         limits = {"max_rows": self.max_rows, "max_tokens": self.max_tokens}
         found = {"validation_loss": mean_loss(model, self.composition, self.rows, **limits)}
         if self.with_score:
-            queries = [
-                Query(self.task, example, self.language, self.composition) for example in self.examples
-            ]
-            scored = score(
-                self.task, self.examples, predict(model, queries, **limits), language=self.language
-            )
+            queries = [Query(self.task, example, self.language, self.composition) for example in self.examples]
+            scored = score(self.task, self.examples, predict(model, queries, **limits), language=self.language)
             found |= {**scored.scores, "score": scored.scores[scored.main_score]}
         return found
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Labelled data of one task in one source language.
+
+    Attributes:
+        language: The source language.
+        train: What is trained on.
+        validation: What the loss is measured on.
+        examples: The validation examples, for the score.
+    """
+
+    language: str
+    train: TaskRows
+    validation: TaskRows
+    examples: Sequence[Example]
+
+
+def task_learner(
+    backbone: Backbone,
+    task: Task[Any, Any],
+    data: TaskData,
+    *,
+    kind: str,
+    module: Settings,
+    training: TrainingSettings,
+    above: TransferModule | None,
+    fusion: Literal["concat", "mean"],
+    seed: int,
+    name: str,
+    limits: EvaluationSettings,
+    checkpoint: Path | None = None,
+    identity: str = "",
+) -> Learner:
+    """Returns the learner of a new task module above a frozen language module.
+
+    Args:
+        backbone: What the module will act in.
+        task: What is learnt.
+        data: Its labelled data in the source language.
+        kind: Kind of the module.
+        module: The kind's settings; a prompt without a text to start from gets the task's.
+        training: The training run.
+        above: The source language's module; None: the task module acts alone.
+        fusion: What two prompts give.
+        seed: Decides initialisation and order.
+        name: Shown in progress and errors.
+        limits: How validation examples are run.
+        checkpoint: File to resume from; None: no checkpoints.
+        identity: Hash of everything that decides the result.
+    """
+    settings = task_module_settings(module, task, data.language)
+    built = new_module(kind, settings, backbone, seed=seed)
+    built.provenance.role, built.provenance.language = "task", data.language
+    built.provenance.task = task.name
+    composition = Composition(language=above, task=built, fusion=fusion)
+    measure = TaskValidation(
+        task,
+        data.language,
+        data.examples,
+        data.validation.rows,
+        composition,
+        with_score=training.selection != "loss",
+        max_rows=limits.max_rows,
+        max_tokens=limits.max_tokens,
+    )
+    return Learner(
+        name,
+        built,
+        composition,
+        TaskBatches(data.train.rows, batch_size=training.batch_size, seed=seed),
+        training,
+        seed=seed,
+        validate=measure,
+        checkpoint=checkpoint,
+        identity=identity,
+    )
