@@ -48,7 +48,7 @@ def test_forward(own, compositions, inputs):
     for row, alone in enumerate(compositions):
         with torch.no_grad(), model.using(alone):
             one = model(**row_of(inputs, row))
-        assert (mixed.logits[row] - one.logits[0]).abs().max() < 1e-5
+        assert torch.allclose(mixed.logits[row], one.logits[0], rtol=1e-5, atol=1e-5)
         assert abs(mixed.row_loss[row] - one.row_loss[0]) < 1e-4
         assert mixed.row_tokens[row] == one.row_tokens[0]
 
@@ -60,7 +60,7 @@ def test_forward_with_either_padding(own, compositions, inputs, side):
     with torch.no_grad(), model.using(compositions):
         found = model(**batch(own, texts, side=side, extra=3)).logits
         expected = model(**inputs).logits
-    assert (found - expected).abs().max() < 1e-5
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_generate_with_rows_that_leave_early(own, compositions, inputs):
@@ -131,6 +131,8 @@ def test_gradients_of_mixed_rows_are_those_of_each_row_alone(own, compositions, 
         model(**inputs).row_loss.sum().backward()
     mixed = gradients()
     for row, alone in enumerate(compositions):
+        if not alone.modules:
+            continue
         with model.using(alone):
             model(**row_of(inputs, row)).row_loss.sum().backward()
     for ours, theirs in zip(mixed, gradients(), strict=True):

@@ -57,7 +57,7 @@ def test_types_are_renamed_and_dropped(read):
     assert read("a.tsv", text, format="columns", tag_map=tag_map)[0]["spans"] == [["PER", "Jan"]]
     with pytest.raises(DataError, match="'PERSON' is not allowed; did you mean 'PERSONA'") as error:
         read("a.tsv", text, format="columns", tags=["PERSONA"], tag_map={"MISC": None})
-    assert error.value.where.endswith("a.tsv:1:5")
+    assert str(error.value.where).endswith("a.tsv:1:5")
 
 
 def test_a_token_that_is_a_comment_sign_is_kept(read):
@@ -79,7 +79,7 @@ def test_a_token_that_is_a_comment_sign_is_kept(read):
 def test_broken_lines_are_named(read, text, place, message):
     with pytest.raises(DataError, match=message) as error:
         read("a.txt", text, format="columns")
-    assert error.value.where.endswith(f"a.txt{place}")
+    assert str(error.value.where).endswith(f"a.txt{place}")
     assert error.value.hint
 
 
@@ -120,7 +120,9 @@ tokens = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=[
     lambda token: token.strip() and not token.startswith(("# ", "-DOCSTART-", "sk:", "\ufeff"))
 )
 sentences = st.lists(
-    st.lists(st.tuples(tokens, st.sampled_from(["O", "B-PER", "B-LOC"])), min_size=1, max_size=4), min_size=1, max_size=4
+    st.lists(st.tuples(tokens, st.sampled_from(["O", "B-PER", "B-LOC"])), min_size=1, max_size=4),
+    min_size=1,
+    max_size=4,
 )
 
 

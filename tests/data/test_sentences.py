@@ -52,4 +52,4 @@ def test_a_mapping_with_a_star_drops_the_rest(read):
 def test_wrong_records_are_named(read, row, where, message):
     with pytest.raises(DataError, match=message) as error:
         read("a.json", records(row), format="spans")
-    assert error.value.where.endswith(f"a.json: {where}")
+    assert str(error.value.where).endswith(f"a.json: {where}")

@@ -22,7 +22,7 @@ def test_the_same_entities_in_every_scheme(scheme):
 
 
 def test_bilou_is_read_as_bioes():
-    assert entities("O B-PER L-PER U-PER O U-LOC".split(), scheme="bioes") == EXPECTED
+    assert entities(["O", "B-PER", "L-PER", "U-PER", "O", "U-LOC"], scheme="bioes") == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_tags_out_of_order_or_shape_are_refused(tags, scheme, index, message):
 
 
 def test_repair_takes_a_stray_tag_as_a_start():
-    assert entities("O I-PER I-PER I-LOC".split(), repair=True) == [("PER", 1, 3), ("LOC", 3, 4)]
-    assert entities("E-PER B-LOC".split(), scheme="bioes", repair=True) == [("PER", 0, 1), ("LOC", 1, 2)]
+    assert entities(["O", "I-PER", "I-PER", "I-LOC"], repair=True) == [("PER", 1, 3), ("LOC", 3, 4)]
+    assert entities(["E-PER", "B-LOC"], scheme="bioes", repair=True) == [("PER", 0, 1), ("LOC", 1, 2)]
 
 
 @settings(max_examples=40, deadline=None)

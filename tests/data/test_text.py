@@ -59,9 +59,7 @@ def test_a_share_divides_without_overlap_whatever_else_is_there(sentences, tmp_p
     assert 60 <= len(held_out) <= 140
     shorter = tmp_path / "half.txt"
     shorter.write_text("\n".join(texts[::2]), encoding="utf-8")
-    assert texts_of(shorter, validation=0.2, split="validation") == [
-        text for text in held_out if text in texts[::2]
-    ]
+    assert texts_of(shorter, validation=0.2, split="validation") == [text for text in held_out if text in texts[::2]]
 
 
 def test_exact_numbers_are_disjoint_and_drawn_from_the_whole_file(sentences):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from lingport.backbones.layout import LAYOUTS, Layout
 from lingport.errors import BackboneError, nearest
@@ -91,7 +92,7 @@ class Backbone:
         try:
             tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
             model = AutoModelForSeq2SeqLM.from_pretrained(where, revision=revision, dtype=torch_dtype)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise BackboneError(
                 f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}",
                 hint="the folder needs config.json, model.safetensors and the tokenizer's files",

@@ -82,10 +82,20 @@ class UMT5Layout(T5Layout):
 
 def _sentinels_by_name(tokenizer: Any) -> list[int]:
     vocabulary = tokenizer.get_vocab()
+    found = []
     for spelling in ("<extra_id_{}>", "\u2581<extra_id_{}>"):
         names = [spelling.format(index) for index in range(NUM_SENTINELS)]
         if all(name in vocabulary for name in names):
-            return [vocabulary[name] for name in names]
+            found.append([vocabulary[name] for name in names])
+    if len(found) == 2 and found[0] != found[1]:
+        raise BackboneError(
+            f"the sentinels are spelt in two ways with different ids: <extra_id_0> is {found[0][0]}, and with a "
+            f"leading blank {found[1][0]}",
+            where=str(tokenizer.name_or_path),
+            hint="use the tokenizer that belongs to the model, without tokens added to it",
+        )
+    if found:
+        return found[0]
     raise BackboneError(
         f"the vocabulary has no sentinels <extra_id_0> to <extra_id_{NUM_SENTINELS - 1}>",
         where=str(tokenizer.name_or_path),

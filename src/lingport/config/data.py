@@ -214,8 +214,7 @@ class ExampleSource(_Source):
     )
     skip_empty: bool = Field(
         default=False,
-        description="Leaves out (and counts) examples with an empty text, and empty tokens, "
-        "instead of refusing them.",
+        description="Leaves out (and counts) examples with an empty text, and empty tokens, instead of refusing them.",
     )
 
     separator: str | None = Field(
@@ -303,9 +302,7 @@ class ExampleSource(_Source):
         fields = type(self).model_fields
         for setting in sorted(self.model_fields_set - allowed):
             if getattr(self, setting) != fields[setting].default:  # a saved recipe holds every setting
-                raise ValueError(
-                    f"`{setting}` means nothing with format {self.format}; {nearest(setting, allowed)}"
-                )
+                raise ValueError(f"`{setting}` means nothing with format {self.format}; {nearest(setting, allowed)}")
         self._require_place(self.format)
         if self.format in ("hub", "demo") and not self.split:
             raise ValueError(f"format {self.format} needs `split`, for example split: test")

@@ -192,7 +192,7 @@ def restore(corrupted: Corrupted, *, sentinel_ids: Sequence[int]) -> np.ndarray:
     Raises:
         DataError: The target does not answer the input's sentinels, in order.
     """
-    known = set(int(sentinel) for sentinel in sentinel_ids)
+    known = {int(sentinel) for sentinel in sentinel_ids}
     spans: dict[int, list[int]] = {}
     current: list[int] | None = None
     for token in corrupted.target_ids[:-1].tolist():

@@ -15,6 +15,7 @@ from lingport.data.files import Part, open_text
 from lingport.data.intake import Example, Intake
 from lingport.data.json_records import JSON_ENDINGS, json_records
 from lingport.data.records import example_from_record, identity, label_fields, rename
+from lingport.errors import nearest
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +39,23 @@ XNLI_SPELLINGS = {
 def read_table(part: Part, intake: Intake) -> Iterator[Example]:
     """Yields the examples of a table, in its order; problems are noted with their line."""
     if part.content_suffix in JSON_ENDINGS:
-        records = ((where, rename(record, intake.source.columns)) for where, record in json_records(part))
+        records = _json_rows(part, intake)
     else:
         records = _table_rows(part, intake)
     for index, (where, record) in enumerate(_labelled(records, part, intake), start=1):
         example = example_from_record(record, intake, name=f"{_stem(part)}-{index}", where=where)
         if example is not None:
             yield example
+
+
+def _json_rows(part: Part, intake: Intake) -> Iterator[Located]:
+    columns = intake.source.columns
+    for where, record in json_records(part):
+        missing = [(name, str(column)) for name, column in columns.items() if str(column) not in record]
+        for name, column in missing:
+            intake.problems.add(f"there is no `{column}` for `{name}`; {nearest(column, record)}", where=where)
+        if not missing:
+            yield where, rename(record, columns)
 
 
 def _stem(part: Part) -> str:

@@ -39,8 +39,14 @@ def source_fingerprint(source: TextSource | ExampleSource, language: str) -> str
     return content_id({"settings": settings, "language": language, "contents": contents})
 
 
-@cache
 def _file_hash(path: Path) -> str:
+    state = path.stat()
+    return _hash_of_state(path, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _hash_of_state(path: Path, _changed_ns: int, _size: int) -> str:
+    # Many jobs share a file; one that changed since is read again.
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lingport.errors import DataError
 
 
@@ -59,6 +61,12 @@ class Ledger:
         if file.exists():
             self._replace(file, rows)
 
+    def write_recipe(self, recipe: dict[str, Any]) -> None:
+        """Writes the resolved recipe beside the results."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False)
+        (self.run_dir / "recipe.yaml").write_text(text, encoding="utf-8")
+
     def write_predictions(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Writes all outputs of a cell."""
         self._replace(self.run_dir / "predictions" / f"{name}.jsonl", rows)
@@ -67,13 +75,13 @@ class Ledger:
         file = self.run_dir / name
         if not file.exists():
             return
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_bytes().split(b"\n")
         for number, line in enumerate(lines, start=1):
             if not line:
                 continue
             try:
                 yield json.loads(line)
-            except json.JSONDecodeError as error:
+            except ValueError as error:  # no JSON, or cut within a letter of several bytes
                 if number == len(lines):  # the process was killed while it wrote this line
                     return
                 raise DataError(
@@ -93,9 +101,7 @@ class Ledger:
     def _replace(self, file: Path, rows: list[dict[str, Any]]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         staging = file.with_name(f".{file.name}")
-        staging.write_text(
-            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-        )
+        staging.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         staging.replace(file)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import yaml
 
 from lingport.backbones.base import Backbone
 from lingport.config.schema import Recipe
@@ -87,17 +86,24 @@ def run_recipe(
         base: Folder of the recipe, where relative task files are looked for.
         reporter: Told of progress.
     """
+    return open_run(recipe, run_dir, base=base, reporter=reporter).run()
+
+
+def open_run(recipe: Recipe, run_dir: Path, *, base: Path | None = None, reporter: Reporter | None = None) -> LocalRun:
+    """Returns the run with its backbone loaded and its jobs planned; nothing is written or done.
+
+    Args:
+        recipe: What to do; data paths resolved.
+        run_dir: The run's folder.
+        base: Folder of the recipe, where relative task files are looked for.
+        reporter: Told of progress, and of the jobs before they begin.
+    """
     settings = recipe.backbone
     if recipe.deterministic:
         torch.use_deterministic_algorithms(True)
-    backbone = Backbone.load(
-        settings.name, dtype=settings.dtype, device=settings.device, revision=settings.revision
-    )
+    backbone = Backbone.load(settings.name, dtype=settings.dtype, device=settings.device, revision=settings.revision)
     plan = make_plan(recipe, fingerprint=backbone.fingerprint, base=base)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
-    (run_dir / "recipe.yaml").write_text(text, encoding="utf-8")
-    return LocalRun(recipe, backbone, plan, Ledger(run_dir), reporter or Silent()).run()
+    return LocalRun(recipe, backbone, plan, Ledger(run_dir), reporter or Silent())
 
 
 class LocalRun:
@@ -111,9 +117,7 @@ class LocalRun:
         reporter: Told of progress.
     """
 
-    def __init__(
-        self, recipe: Recipe, backbone: Backbone, plan: Plan, ledger: Ledger, reporter: Reporter
-    ) -> None:
+    def __init__(self, recipe: Recipe, backbone: Backbone, plan: Plan, ledger: Ledger, reporter: Reporter) -> None:
         self.recipe = recipe
         self.plan = plan
         self.ledger = ledger
@@ -123,7 +127,8 @@ class LocalRun:
 
     def run(self) -> RunSummary:
         """Returns how the run ended."""
-        done = self._done_before()
+        self.ledger.write_recipe(self.recipe.model_dump(mode="json"))
+        done = self.done_before()
         self.reporter.plan(len(self.plan.jobs), len(done))
         self.summary.num_skipped = len(done)
         ended: dict[str, str] = dict.fromkeys(done, "done")
@@ -176,7 +181,8 @@ class LocalRun:
                 self.ledger.add_result({**coordinates(job), "status": "failed", "error": record["error"]})
         self.reporter.ended(job, row)
 
-    def _done_before(self) -> set[str]:
+    def done_before(self) -> set[str]:
+        """Returns the ids of the jobs that need not be done again."""
         records, results = self.ledger.jobs(), self.ledger.results()
         done = set()
         for job in self.plan.jobs:

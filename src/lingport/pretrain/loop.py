@@ -34,6 +34,7 @@ from lingport.pretrain.denoise import DENOISERS, Pieces, Row, denoising_row
 from lingport.pretrain.forward import token_losses
 from lingport.pretrain.measure import exact_match, fixed_rows, mean_loss
 from lingport.pretrain.mixture import TokenBatch, pool
+from lingport.pretrain.muon import StackedMuon
 from lingport.pretrain.recipe import PretrainRecipe, Stage, read_recipe
 from lingport.pretrain.vocabulary import train_vocabulary
 
@@ -153,9 +154,7 @@ def _optimizers(model: MT5ForConditionalGeneration, recipe: PretrainRecipe) -> d
         is_matrix = parameter.ndim == 2 and "shared" not in name and "relative" not in name
         (matrices if is_matrix else rest).append(parameter)
     if recipe.optimizer == "muon":
-        blocks: torch.optim.Optimizer = torch.optim.Muon(
-            matrices, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
-        )
+        blocks: torch.optim.Optimizer = StackedMuon(matrices, weight_decay=recipe.weight_decay)
     else:
         blocks = torch.optim.AdamW(matrices, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True)
     others = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.0, fused=True)

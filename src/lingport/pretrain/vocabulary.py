@@ -99,7 +99,7 @@ def train_vocabulary(
     lowest = min(scores.values(), default=0.0)
     wanted = dict.fromkeys(piece for piece in required if piece != BLANK)
     learnt = [(piece, score) for piece, score in learnt if piece not in wanted and piece != BLANK]
-    learnt = learnt[: num_learnt - len(wanted) - 1] + [(BLANK, scores.get(BLANK, lowest))]
+    learnt = [*learnt[: num_learnt - len(wanted) - 1], (BLANK, scores.get(BLANK, lowest))]
     # the best score of all, so that no way of cutting a required piece up is likelier than the piece
     learnt += [(piece, max(scores.values(), default=0.0)) for piece in wanted]
     if len(learnt) != num_learnt:

@@ -63,19 +63,22 @@ def marked_words(sentences: Sentences, language: str, longest: int, rng: np.rand
 
 
 def capitalised(sentences: Sentences, language: str, longest: int, rng: np.random.Generator) -> Exchange | None:
-    """List the runs of capitalised words but the sentence's first word."""
+    """List the runs of capitalised words but the sentence's first word; marked words where letters have no case."""
     text = sentences.draw(language, longest=longest, rng=rng, shortest=8)
+    if text.lower() == text.upper():
+        return marked_words(sentences, language, longest, rng)
     words = text.split()
     names: list[str] = []
     open_run = False
     for index, word in enumerate(words):
-        is_name = index > 0 and word[0].isupper() and any(letter.islower() for letter in word)
-        is_name = is_name and bare(words[index - 1])[-1:] == words[index - 1][-1:] or (is_name and open_run)
+        is_name = word[0].isupper() and any(letter.islower() for letter in word)
+        starts = index == 0 or not words[index - 1][-1].isalnum()  # a capital may be the sentence's
+        is_name = is_name and (open_run or not starts)
         if is_name and open_run:
             names[-1] += f" {word}"
         elif is_name:
             names.append(word)
-        open_run = is_name and bare(word)[-1:] == word[-1:]
+        open_run = is_name and word[-1].isalnum()
     names = [bare(name) for name in names]
     if not names and rng.random() < 0.8:
         return None

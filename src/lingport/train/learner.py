@@ -217,5 +217,6 @@ def remember_training(learner: Learner, result: TrainResult, **facts: Any) -> No
         "rows": result.rows,
         "tokens": result.tokens,
         "stopped_early": result.stopped_early,
+        "fusion": learner.composition.fusion,
         **facts,
     }

@@ -1,0 +1,117 @@
+"""`lingport evaluate`: scores of one composition of modules on test data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lingport.cli.options import (
+    BackboneName,
+    DataFormat,
+    Device,
+    Dtype,
+    Json,
+    LanguageModule,
+    TaskModule,
+    TaskName,
+    example,
+)
+from lingport.cli.show import answer, percent, say, table
+
+EXAMPLES = """
+lingport evaluate --task-module modules/ta-topic --language sk --format demo data.limit=100
+lingport evaluate --task ner --language sk --test sk.conllu --task-module runs/x/modules/ta-ner-en-s1
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("evaluate", short_help="Score modules on test data.", epilog=example(EXAMPLES))(evaluate)
+
+
+def evaluate(
+    language: Annotated[str | None, typer.Option(help="Language of the test data. Default: the module's.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Settings of the task (task.decoding=rank), the data (data.limit=100), and speed "
+            "(evaluation.max_rows=16).",
+        ),
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="File of examples.")] = None,
+    data_format: DataFormat = None,
+    task: TaskName = None,
+    task_module: TaskModule = None,
+    language_module: LanguageModule = None,
+    predictions: Annotated[Path | None, typer.Option(help="Write every output to this JSONL file.")] = None,
+    backbone: BackboneName = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Score a task module on test data, with the language module of the data's language if there is one.
+
+    Without a task module the bare backbone is scored (the configuration `none`).
+    """
+    from pydantic import create_model
+
+    from lingport.cli import single
+    from lingport.cli.progress import Progress
+    from lingport.compose.model import ComposedModel
+    from lingport.config.modules import Settings
+    from lingport.config.schema import EvaluationSettings
+    from lingport.data.readers import read_examples
+    from lingport.evaluate.predict import Query, predict
+    from lingport.evaluate.result import prediction_rows
+    from lingport.evaluate.score import score
+
+    schema = create_model(
+        "EvaluateSettings",
+        __base__=Settings,
+        task=(dict[str, Any], {}),
+        data=(dict[str, Any], {}),
+        evaluation=(EvaluationSettings, EvaluationSettings()),  # pyright: ignore[reportCallIssue]
+    )
+    chosen: Any = single.checked(schema, single.settings_given(overrides or []))
+    definition = single.open_task(task, task_module, chosen.task)
+    source = single.example_source(test, data_format, chosen.data, split="test")
+    loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[task_module, language_module])
+    composition = single.open_composition(loaded, language_module=language_module, task_module=task_module)
+    code = single.language_of(language, composition)
+    examples = list(read_examples(source, language=code, task=definition.name))
+    with Progress() as progress:
+        outputs = predict(
+            ComposedModel(loaded),
+            [Query(definition, each, code, composition) for each in examples],
+            max_rows=chosen.evaluation.max_rows,
+            max_tokens=chosen.evaluation.max_tokens,
+            on_progress=lambda done, total: progress.step(f"{definition.name} in {code}", done, total),
+        )
+    scored = score(definition, examples, outputs, language=code)
+    if predictions is not None:
+        rows = prediction_rows(definition, examples, outputs)
+        predictions.parent.mkdir(parents=True, exist_ok=True)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        predictions.write_text(text, encoding="utf-8")
+        say(f"outputs: {predictions}")
+    if as_json:
+        answer(
+            {
+                "task": definition.name,
+                "language": code,
+                "main_score": scored.main_score,
+                "scores": scored.scores,
+                "counts": scored.counts,
+                "majority": scored.majority,
+            }
+        )
+        return
+    table(("score", ""), [(name, percent(value)) for name, value in scored.scores.items()])
+    counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in scored.counts.items())
+    typer.echo(f"\n{counts}")
+    if scored.majority is not None:
+        typer.echo(f"always answering the most frequent label: accuracy {percent(scored.majority)}")

@@ -1,0 +1,141 @@
+"""`lingport predict`: runs a composition of modules on texts, line by line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lingport.cli.options import BackboneName, Device, Dtype, LanguageModule, TaskModule, TaskName, example
+from lingport.cli.show import one_line
+from lingport.errors import ConfigError, DataError
+
+EXAMPLES = """
+echo 'Bratislava is the capital of Slovakia.' | lingport predict --task ner --language en
+lingport predict --task-module modules/ta-topic --language sk texts.txt --jsonl > topics.jsonl
+"""
+_STDIN = "-"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("predict", short_help="Answer texts, line by line.", epilog=example(EXAMPLES))(predict)
+
+
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="[INPUT]", help="A file, plain or compressed, or - for standard input.")
+    ] = _STDIN,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the task: task.decoding=rank")
+    ] = None,
+    task: TaskName = None,
+    task_module: TaskModule = None,
+    language_module: LanguageModule = None,
+    language: Annotated[str | None, typer.Option(help="Language of the texts. Default: the modules' own.")] = None,
+    as_jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Write input, output, answer and confidence of each as JSON.")
+    ] = False,
+    backbone: BackboneName = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts read and answered at once.")] = 64,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+) -> None:
+    """Answer texts: one text a line in, one output a line out.
+
+    Tasks that need several fields (qa, nli), and files that end in .jsonl, are read as JSON, one object a line,
+    with the task's fields as keys. Without a task module the bare backbone answers.
+    """
+    from lingport.cli import single
+    from lingport.compose.model import ComposedModel
+    from lingport.evaluate import predict as room
+
+    if "=" in source and not Path(source).exists():
+        source, overrides = _STDIN, [source, *(overrides or [])]
+    settings = single.settings_given(overrides or [])
+    if unknown := sorted(set(settings) - {"task"}):
+        raise ConfigError(f"unknown setting {unknown[0]!r}", hint="settings of the task begin with task.")
+    definition = single.open_task(task, task_module, settings.get("task") or {})
+    if source != _STDIN and not Path(source).is_file():
+        raise DataError("no such file", where=source, hint="give a file of texts, or - for standard input")
+    loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[task_module, language_module])
+    composition = single.open_composition(loaded, language_module=language_module, task_module=task_module)
+    code = single.language_of(language, composition)
+    model = ComposedModel(loaded)
+    name = "standard input" if source == _STDIN else source
+    is_json = len(definition.fields) > 1 or ".jsonl" in Path(source).suffixes
+    lines = _standard_input() if source == _STDIN else _file(Path(source))
+    size = 1 if source == _STDIN and sys.stdin.isatty() else batch_size
+    for batch in _batches(lines, size):
+        asked = [
+            (number, text, _example(text, definition.fields, is_json, f"{name}:{number}")) for number, text in batch
+        ]
+        queries = [room.Query(definition, each, code, composition) for _, _, each in asked if each is not None]
+        answers = iter(room.predict(model, queries, max_rows=batch_size))
+        for _, text, each in asked:
+            typer.echo(_row(text, each, next(answers) if each is not None else None, as_jsonl=as_jsonl))
+        sys.stdout.flush()
+
+
+def _row(text: str, fields: dict[str, Any] | None, said: Any, *, as_jsonl: bool) -> str:
+    if not as_jsonl:
+        return one_line(said.text) if said else ""
+    shown = {key: value for key, value in (fields or {}).items() if key not in ("id", "where")}
+    row = {
+        "input": shown if len(shown) > 1 else text,
+        "output": said and said.text,
+        "answer": said and said.answer,
+        "confidence": said and round(said.confidence, 4),
+    }
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _example(text: str, fields: list[str], is_json: bool, where: str) -> dict[str, Any] | None:
+    """Returns the example of a line; None for an empty line, whose output is empty."""
+    if not text.strip():
+        return None
+    if not is_json:
+        return {"id": where, "where": where, fields[0]: text.strip()}
+    needed = ", ".join(f'"{name}": ...' for name in fields)
+    hint = f"one JSON object a line: {{{needed}}}"
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"not valid JSON: {error.msg}", where=f"{where}:{error.colno}", hint=hint) from error
+    if not isinstance(record, dict) or (missing := [name for name in fields if name not in record]):
+        told = "not an object" if not isinstance(record, dict) else f"{', '.join(missing)} missing"
+        raise DataError(told, where=where, hint=hint)
+    return {"id": where, **record, "where": where}
+
+
+def _standard_input() -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield number, line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            where = f"standard input:{number}:{error.start + 1}"
+            raise DataError("not UTF-8", where=where, hint="convert the text, for example with iconv") from error
+
+
+def _file(path: Path) -> Iterator[tuple[int, str]]:
+    from lingport.data.files import each_part, open_text
+
+    for part in each_part(path):
+        with open_text(part) as lines:
+            for number, line in lines:
+                yield number, line.rstrip("\r\n")
+
+
+def _batches(lines: Iterable[tuple[int, str]], size: int) -> Iterator[list[tuple[int, str]]]:
+    batch = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,118 @@
+"""`lingport run`: does a recipe, or what is missing of it, and reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lingport.cli.options import Json, Overrides, RecipeFile, example
+from lingport.cli.show import answer, console, say, table
+
+if TYPE_CHECKING:
+    from lingport.config.schema import Recipe
+    from lingport.grid.local import LocalRun
+
+EXAMPLES = """
+lingport run recipes/demo.yaml --out runs/demo
+lingport run recipes/demo.yaml configurations=[none,ta] targets=[en,de] task_training.adapter.steps=50 --out runs/small
+lingport run recipes/demo.yaml --dry-run
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("run", short_help="Do everything a recipe asks for, and report.", epilog=example(EXAMPLES))(run)
+
+
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The run's folder. Default: runs/<name of recipe>.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs, and do nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Do everything a recipe asks for, and report.
+
+    What is done already, in the same run folder and with the same settings and data, is not done again: a run
+    that was stopped goes on, and an extended recipe does what is new.
+    """
+    run_recipe_file(recipe, overrides or [], out=out, dry_run=dry_run, as_json=as_json)
+
+
+def run_recipe_file(path: Path, overrides: list[str], *, out: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Does a recipe's missing jobs and shows the report.
+
+    Raises:
+        typer.Exit: With 1 where a job failed.
+    """
+    from lingport.cli.progress import Progress, RunReporter
+    from lingport.config.schema import load_recipe
+    from lingport.grid.local import open_run
+
+    recipe = load_recipe(path, overrides)
+    run_dir = out or Path("runs") / recipe.name
+    _say_backbone(recipe)
+    with Progress() as progress:
+        reporter = RunReporter(progress)
+        opened = open_run(recipe, run_dir, base=path.absolute().parent, reporter=reporter)
+        if dry_run:
+            _list_jobs(opened, as_json=as_json)
+            return
+        done = opened.done_before()
+        reporter.expect(job for job in opened.plan.jobs if job.id not in done)
+        summary = opened.run()
+    from lingport.report.build import build_report
+
+    report = build_report(run_dir)
+    if as_json:
+        results = opened.ledger.results()
+        answer(
+            {
+                "run": str(run_dir),
+                "done": summary.num_done,
+                "done_before": summary.num_skipped,
+                "failed": summary.failed,
+                "seconds": round(summary.seconds, 1),
+                "report": str(report.html),
+                "results": [results[cell.id] for cell in opened.plan.cells if cell.id in results],
+            }
+        )
+    else:
+        from lingport.report.terminal import terminal_table
+
+        console().print(terminal_table(report))
+        typer.echo(f"\nreport: {report.html}")
+    if summary.failed:
+        say(f"\n{len(summary.failed)} of {len(opened.plan.jobs)} jobs failed or could not begin:")
+        for name, reason in summary.failed.items():
+            say(f"  {name}: {reason}")
+        say(f"  -> tracebacks are in {run_dir / 'jobs.jsonl'}; the same command again tries these jobs once more")
+        raise typer.Exit(1)
+
+
+def _say_backbone(recipe: Recipe) -> None:
+    say(f"{recipe.name}: loading the backbone {recipe.backbone.name}")
+
+
+def _list_jobs(opened: LocalRun, *, as_json: bool) -> None:
+    from lingport.grid.plan import parents
+
+    done = opened.done_before()
+    rows = [
+        {
+            "job": job.id,
+            "phase": job.phase,
+            "name": job.name,
+            "needs": [parent.name for parent in parents(job)],
+            "done": job.id in done,
+        }
+        for job in opened.plan.jobs
+    ]
+    if as_json:
+        answer(rows)
+        return
+    shown = [(row["phase"], row["name"], " ".join(row["needs"]), "done" if row["done"] else "") for row in rows]
+    table(("phase", "job", "needs", ""), shown)
+    typer.echo(f"\n{len(rows)} jobs, {len(done)} done")

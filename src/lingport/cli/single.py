@@ -1,0 +1,231 @@
+"""What the verbs that handle one module share: backbone, task, data and modules from options; one training.
+
+Imported late, when a verb is called. Not here: recipes (`run.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from lingport.backbones.base import EMBEDDED, Backbone
+from lingport.cli.progress import Progress
+from lingport.cli.show import say
+from lingport.compose.composition import Composition
+from lingport.compose.model import ComposedModel
+from lingport.config.data import ExampleSource
+from lingport.config.load import MarkedYaml, validated, with_overrides
+from lingport.config.modules import ModuleSettings
+from lingport.config.training import TrainingSettings
+from lingport.errors import ConfigError, ModuleError, nearest
+from lingport.modules.base import TransferModule
+from lingport.modules.store import load_module, read_manifest, save_module
+from lingport.tasks.base import Task
+from lingport.tasks.catalogue import load_task, task_from_text, task_names
+from lingport.train.cost import Cost, measured
+from lingport.train.learner import Learner, TrainResult
+from lingport.train.loop import train
+
+#: file ending -> example format, where none is given
+FORMAT_OF_ENDING = {
+    ".csv": "table",
+    ".tsv": "table",
+    ".jsonl": "table",
+    ".conll": "columns",
+    ".conllu": "columns",
+    ".iob2": "columns",
+}
+_COMPRESSED = {".xz", ".gz", ".bz2"}
+#: formats whose data are named by split, not by file
+_SPLIT_FORMATS = ("demo", "hub")
+
+
+def settings_given(overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns the `key=value` arguments as nested settings.
+
+    Raises:
+        ConfigError: An argument is not key=value.
+    """
+    for text in overrides:
+        if "=" not in text:
+            raise ConfigError(
+                f"{text!r} is neither an option nor key=value",
+                hint="several files: repeat the option, or put a pattern in quotes ('data/*.txt')",
+            )
+    return with_overrides(MarkedYaml("command line", {}), overrides).data
+
+
+def checked(schema: type[BaseModel], data: Mapping[str, Any]) -> Any:
+    """Returns settings of the command line as the schema's object.
+
+    Raises:
+        ConfigError: All that is wrong with them at once.
+    """
+    return validated(schema, MarkedYaml("command line", dict(data)))
+
+
+def kind_types(roles: type[BaseModel], kind: str) -> tuple[type[TrainingSettings], type[BaseModel]]:
+    """Returns the types of a kind's training settings and of its module settings.
+
+    Args:
+        roles: `LanguageTraining` or `TaskTraining`.
+        kind: Kind of module.
+
+    Raises:
+        ConfigError: Modules of this role are not of that kind.
+    """
+    kinds = [name for name in ModuleSettings.model_fields if name in roles.model_fields]
+    if kind not in kinds:
+        raise ConfigError(f"unknown kind {kind!r}", where="--kind", hint=nearest(kind, kinds))
+    found = roles.model_fields[kind].annotation, ModuleSettings.model_fields[kind].annotation
+    assert found[0] is not None and found[1] is not None
+    return found[0], found[1]
+
+
+def open_backbone(name: str | None, *, dtype: str, device: str, modules: Sequence[Path | None] = ()) -> Backbone:
+    """Returns the backbone that was named, else that of the first module, else the embedded one."""
+    trained_on = (read_manifest(path)["provenance"]["backbone"] for path in modules if path is not None)
+    name = name or next(trained_on, None) or next(iter(EMBEDDED))
+    say(f"loading the backbone {name}")
+    return Backbone.load(name, dtype=dtype, device=device)
+
+
+def open_task(name: str | None, module: Path | None, settings: Mapping[str, Any]) -> Task[Any, Any]:
+    """Returns the task that was named, else the one that the task module was trained on, as it was then.
+
+    Args:
+        name: Name in the catalogue or file; may be None where a module is given.
+        module: Folder of a task module.
+        settings: Keys that replace those of the task.
+
+    Raises:
+        ConfigError: There is no such task, or nothing says which.
+    """
+    manifest = read_manifest(module) if module else None
+    if manifest and manifest["provenance"]["role"] == "language":
+        raise ModuleError("this is a language module", where=str(module), hint="give it as --language-module")
+    if name is None and manifest is None:
+        raise ConfigError(
+            "which task?", hint=f"--task with one of {', '.join(task_names())} or a YAML file, or --task-module"
+        )
+    if name is not None:
+        return load_task(name, overrides=settings or None)
+    assert manifest is not None
+    definition = manifest["provenance"]["training"].get("task")
+    if definition is None:
+        return load_task(manifest["provenance"]["task"], overrides=settings or None)
+    import json
+
+    return task_from_text(json.dumps({**definition, **settings}), name=f"task of {module}")
+
+
+def open_composition(backbone: Backbone, *, language_module: Path | None, task_module: Path | None) -> Composition:
+    """Returns the modules put together as the task module was trained; warns where it was trained otherwise."""
+    language = load_module(language_module, backbone) if language_module else None
+    task = load_module(task_module, backbone) if task_module else None
+    if language is not None and language.provenance.role == "task":
+        raise ModuleError("this is a task module", where=str(language_module), hint="give it as --task-module")
+    if task is not None and task.kind != "full" and bool(task.provenance.above) != (language is not None):
+        above = task.provenance.above
+        told = f"above the language module {above['name']}" if above else "without a language module"
+        here = "with" if language is not None else "without"
+        say(f"warning: {task_module} was trained {told}, and is used {here} one here")
+    fusion = task.provenance.training.get("fusion", "concat") if task else "concat"
+    return Composition(language=language, task=task, fusion=fusion)
+
+
+def language_of(given: str | None, composition: Composition) -> str:
+    """Returns the language that was given, else the language module's, else the task module's.
+
+    Raises:
+        ConfigError: Nothing says which.
+    """
+    for module in composition.modules:
+        given = given or module.provenance.language
+    if not given:
+        raise ConfigError("which language is the text in?", hint="--language, for example --language sk")
+    return given
+
+
+def example_source(place: str | None, form: str | None, settings: Mapping[str, Any], *, split: str) -> ExampleSource:
+    """Returns a source of labelled examples, its paths resolved.
+
+    Args:
+        place: A file or pattern; for the formats hub and demo a split (None: the one of this name).
+        form: Format; None: by the file's ending.
+        settings: Further settings of the source.
+        split: train, validation or test: the option that the place was given with.
+
+    Raises:
+        ConfigError: The format cannot be known, or a setting is wrong.
+        DataError: The file is not there.
+    """
+    option = f"--{split}"
+    if form in _SPLIT_FORMATS:
+        place = place or split
+    if place is None:
+        raise ConfigError("this option is needed: a file of examples", where=option)
+    if form is None:
+        endings = [ending for ending in Path(place).suffixes if ending not in _COMPRESSED]
+        form = FORMAT_OF_ENDING.get(endings[-1]) if endings else None
+        if form is None:
+            raise ConfigError(
+                f"the ending of {place!r} does not say how the examples are written",
+                where=option,
+                hint="--format squad, columns, spans, xnli, table, hub or demo",
+            )
+    at = {"split": place} if form in _SPLIT_FORMATS else {"paths": [place]}
+    return checked(ExampleSource, {"format": form, **at, **settings}).resolve()
+
+
+def checkpoint_beside(out: Path) -> Path:
+    """Returns where the checkpoint of a module's training lies while it is trained."""
+    return out.with_name(f"{out.name}.checkpoint.safetensors")
+
+
+def is_trained(out: Path, identity: str) -> bool:
+    """Whether the very module that is asked for lies there already.
+
+    Raises:
+        ModuleError: Something else lies there.
+    """
+    if not out.exists():
+        return False
+    if (out / "module.json").is_file() and read_manifest(out)["provenance"]["training"].get("job") == identity:
+        return True
+    raise ModuleError(
+        "something else lies there: not a module trained with these settings, data and backbone",
+        where=str(out),
+        hint="choose another --out; nothing is overwritten",
+    )
+
+
+def train_one(model: ComposedModel, learner: Learner) -> tuple[TrainResult, Cost]:
+    """Returns what training gave and what it cost; shows how far it is."""
+    checkpoint = learner.checkpoint
+    if checkpoint is not None:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with Progress() as progress, measured(model.backbone.device) as cost:
+
+        def listen(name: str, event: dict[str, Any]) -> None:
+            if event["event"] == "train":
+                progress.step(name, event["step"], learner.settings.steps, f"loss {event['loss']:.3f}")
+            elif event["event"] == "resume":
+                progress.say(f"{name}: goes on after step {event['step']:,}")
+            else:
+                scores = {key: value for key, value in event["scores"].items() if isinstance(value, float)}
+                told = ", ".join(f"{key.replace('_', ' ')} {value:.3f}" for key, value in scores.items())
+                progress.say(f"{name}: step {event['step']:,}: {told}")
+
+        (result,) = train(model, [learner], listen=listen)
+    return result, cost
+
+
+def keep(module: TransferModule, out: Path, learner: Learner) -> None:
+    """Saves a trained module and removes its checkpoint."""
+    save_module(module, out)
+    if learner.checkpoint is not None:
+        learner.checkpoint.unlink(missing_ok=True)
