@@ -27,7 +27,10 @@ def test_it_says_where_what_and_what_next():
 
 
 def test_exit_codes_tell_bad_input_from_failure():
-    assert {kind.__name__: kind.exit_code for kind in KINDS if kind.exit_code == 1} == {"LingportError": 1, "TrainingError": 1}
+    assert {kind.__name__: kind.exit_code for kind in KINDS if kind.exit_code == 1} == {
+        "LingportError": 1,
+        "TrainingError": 1,
+    }
     assert InputError.exit_code == 2
     assert not issubclass(TrainingError, InputError)
 

@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ MAY_BRANCH = ("registry.py", "backbones/")
 BRANCHED_ON = {"kind", "model_type"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -93,7 +93,11 @@ def upward(path: Path) -> Iterator[str]:
             continue
         if layer(other) > layer(own):
             yield f"line {line}: {own} imports {other}, which lies above it"
-        elif layer(other) == layer(own) and layer(own) in (0, 5) and (own, other) not in SIBLINGS | {("registry", "errors")}:
+        elif (
+            layer(other) == layer(own)
+            and layer(own) in (0, 5)
+            and (own, other) not in SIBLINGS | {("registry", "errors")}
+        ):
             yield f"line {line}: {own} and {other} are siblings"
 
 

@@ -50,7 +50,9 @@ def tiny(family: str, *, seed: int = 0, **changes: Any) -> Backbone:
     if family == "umt5":
         model = UMT5ForConditionalGeneration(UMT5Config(feed_forward_proj="gated-gelu", **size))
     elif family == "mt5":
-        model = MT5ForConditionalGeneration(MT5Config(feed_forward_proj="gated-gelu", tie_word_embeddings=False, **size))
+        model = MT5ForConditionalGeneration(
+            MT5Config(feed_forward_proj="gated-gelu", tie_word_embeddings=False, **size)
+        )
     else:
         gate = "gated-gelu" if family == "byt5" else "relu"
         model = T5ForConditionalGeneration(T5Config(feed_forward_proj=gate, tie_word_embeddings=True, **size))
@@ -95,7 +97,9 @@ def module(kind: str, backbone: Backbone, *, seed: int = 0, rows: int | None = N
     return built
 
 
-def batch(backbone: Backbone, texts: list[str] = TEXTS, *, side: str = "right", extra: int = 0) -> dict[str, torch.Tensor]:
+def batch(
+    backbone: Backbone, texts: list[str] = TEXTS, *, side: str = "right", extra: int = 0
+) -> dict[str, torch.Tensor]:
     """Texts as padded ids with labels; `extra` adds columns of padding."""
     tokenizer = backbone.tokenizer
     rows = [[*tokenizer(text, add_special_tokens=False).input_ids, 1] for text in texts]

@@ -17,7 +17,10 @@ from tests.tiny import module, shared
 
 CASES = {
     "adamw-score": ("adapter", {"selection": "score"}),
-    "adafactor-loss": ("prompt", {"optimizer": "adafactor", "learning_rate": 0.1, "weight_decay": 1e-5, "selection": "loss"}),
+    "adafactor-loss": (
+        "prompt",
+        {"optimizer": "adafactor", "learning_rate": 0.1, "weight_decay": 1e-5, "selection": "loss"},
+    ),
     "dropout-last": ("adapter", {"backbone_dropout": 0.1, "micro_batches": 2}),
     "full": ("full", {"selection": "score", "patience": 9}),
 }
@@ -39,7 +42,9 @@ def case(name: str, checkpoint: Path | None, *, identity: str = "this run") -> L
         value = abs(first * 1000) % 1
         return {"validation_loss": value, "score": value}
 
-    return Learner(name, own, Composition(task=own), rows, known, validate=validate, checkpoint=checkpoint, identity=identity)
+    return Learner(
+        name, own, Composition(task=own), rows, known, validate=validate, checkpoint=checkpoint, identity=identity
+    )
 
 
 def until_killed(file: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from lingport.backbones import base
 from lingport.backbones.base import Backbone
@@ -91,6 +92,35 @@ def test_missing_files_are_refused(folder, missing):
         load(folder)
 
 
+def test_missing_weights_are_not_made_up(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["decoder.block.0.layer.2.DenseReluDense.wo.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackboneError, match=r"lack 1 weights, decoder.block.0.layer.2"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "missing", [["tokenizer.json"], ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]]
+)
+def test_an_empty_tokenizer_is_not_made_up(folder, missing):
+    for name in missing:
+        (folder / name).unlink()
+    with pytest.raises(BackboneError, match="cannot load the backbone"):
+        load(folder)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_loaded_from_files(family, tmp_path):
+    own = shared(family)
+    own.model.save_pretrained(tmp_path)
+    own.tokenizer.save_pretrained(tmp_path)
+    loaded = load(tmp_path)
+    assert loaded.fingerprint == own.fingerprint
+    assert type(loaded.layout) is type(own.layout)
+    assert loaded.special_ids == own.special_ids
+
+
 def test_the_fingerprint_is_the_same_in_every_dtype(backbone):
     half = load(GOLDEN / "base", dtype="bfloat16")
     assert half.dtype == torch.bfloat16
@@ -162,7 +192,11 @@ def test_dropout_of_none_is_the_backbones_own():
 def test_sites_are_the_feed_forward_sublayers_encoder_first(family):
     own = shared(family)
     sites = own.layout.sites("feed_forward")
-    assert [site.name for site in sites] == ["encoder.0.feed_forward", "encoder.1.feed_forward", "decoder.0.feed_forward"]
+    assert [site.name for site in sites] == [
+        "encoder.0.feed_forward",
+        "encoder.1.feed_forward",
+        "decoder.0.feed_forward",
+    ]
     for site in sites:
         assert "FF" in type(own.model.get_submodule(site.path)).__name__
         assert site.width == own.layout.width

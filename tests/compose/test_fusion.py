@@ -28,7 +28,8 @@ def encoder_input(model, call):
     seen = []
     encoder = model.backbone.model.get_encoder()
     hook = encoder.register_forward_pre_hook(
-        lambda _module, _args, kwargs: seen.append((kwargs["inputs_embeds"], kwargs["attention_mask"])), with_kwargs=True
+        lambda _module, _args, kwargs: seen.append((kwargs["inputs_embeds"], kwargs["attention_mask"])),
+        with_kwargs=True,
     )
     try:
         with torch.no_grad():
@@ -65,7 +66,12 @@ def test_concat_is_language_then_task_then_text(own, prompts, way):
 def test_rows_of_different_prompts_are_laid_out_alike(own, prompts, way):
     language, task = prompts
     model, inputs = ComposedModel(own), batch(own)
-    rows = [Composition(language=language, task=task), Composition(task=task), Composition(), Composition(language=language)]
+    rows = [
+        Composition(language=language, task=task),
+        Composition(task=task),
+        Composition(),
+        Composition(language=language),
+    ]
     with model.using(rows):
         embeds, mask = encoder_input(model, calls(model, inputs)[way])
     text = own.layout.input_embeddings(inputs["input_ids"])

@@ -114,7 +114,7 @@ def test_too_few_sentinels_or_tokens_are_refused():
         apply_mask(np.arange(4), mask, sentinel_ids=[999], end_id=END)
     with pytest.raises(DataError, match="1 tokens"):
         noise_counts(1)
-    with pytest.raises(ConfigError, match="3 tokens|2 tokens"):
+    with pytest.raises(ConfigError, match="2 tokens"):
         raw_length(2)
     with pytest.raises(ConfigError, match="density"):
         raw_length(100, density=1.5)

@@ -76,7 +76,9 @@ def test_saved_and_loaded_it_gives_the_same_logits(kind, family, tmp_path):
     assert loaded.num_trained == own.num_trained
     assert weights_hash(loaded) == weights_hash(own)
     inputs = batch(backbone)
-    assert torch.equal(logits(backbone, Composition(task=loaded), inputs), logits(backbone, Composition(task=own), inputs))
+    assert torch.equal(
+        logits(backbone, Composition(task=loaded), inputs), logits(backbone, Composition(task=own), inputs)
+    )
 
 
 @matrix

@@ -18,7 +18,13 @@ class Shape:
 
     def __init__(self) -> None:
         config = MT5Config(
-            vocab_size=250112, d_model=768, d_kv=64, d_ff=2048, num_layers=12, num_heads=12, feed_forward_proj="gated-gelu"
+            vocab_size=250112,
+            d_model=768,
+            d_kv=64,
+            d_ff=2048,
+            num_layers=12,
+            num_heads=12,
+            feed_forward_proj="gated-gelu",
         )
         with torch.device("meta"):
             self.layout = T5Layout(MT5ForConditionalGeneration(config))

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-WORDS = "the a cat dog bird tree house river runs sees loves finds under over near small old blue Anna Brno".split()
+WORDS = [
+    "the", "a", "cat", "dog", "bird", "tree", "house", "river", "runs", "sees",
+    "loves", "finds", "under", "over", "near", "small", "old", "blue", "Anna", "Brno",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +28,7 @@ def tiny_recipe(tiny_text) -> dict[str, Any]:
     mixture = {"corrupt": 1.0, "copy": 1.0, "mark": 1.0, "copy_random": 1.0}
     return {
         "languages": {"en": {"text": tiny_text}},
-        "vocabulary": {"size": 420, "characters": 100_000, "required": ["\u2581[", "\u2581]"]},
+        "vocabulary": {"size": 420, "characters": 100_000, "required": ["$$"]},
         "model": {
             "d_model": 16, "d_kv": 4, "d_ff": 16, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 4,
         },

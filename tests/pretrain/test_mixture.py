@@ -46,8 +46,6 @@ def test_packing_keeps_every_row_and_the_budget():
 
 
 def test_a_pool_depends_on_its_seed_alone():
-    first, again, other = (
-        pool(row_of, STAGE, fraction=0.3, seed=seed, pad=0) for seed in ((1, 2), (1, 2), (1, 3))
-    )
+    first, again, other = (pool(row_of, STAGE, fraction=0.3, seed=seed, pad=0) for seed in ((1, 2), (1, 2), (1, 3)))
     assert [batch.input_ids.tolist() for batch in first] == [batch.input_ids.tolist() for batch in again]
     assert [batch.input_ids.tolist() for batch in first] != [batch.input_ids.tolist() for batch in other]

@@ -60,7 +60,7 @@ def weights(one):
 
 
 def close(one, other, tolerance):
-    return all((one[name] - other[name]).abs().max() <= tolerance for name in one)
+    return all(((one[name] - other[name]).abs() <= tolerance).all() for name in one)
 
 
 def test_a_run_is_the_same_to_the_bit():

@@ -50,7 +50,9 @@ def test_interrupted_anywhere_it_ends_in_the_same_bits(name, stop, tmp_path):
 def test_killed_by_the_system_it_ends_in_the_same_bits(tmp_path):
     file = tmp_path / "c.safetensors"
     code = f"from tests.train_runs import until_killed; until_killed({str(file)!r})"
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+    )
     assert process.returncode == -signal.SIGKILL
     assert file.exists()
     whole, again = case("adamw-score", None), case("adamw-score", file)

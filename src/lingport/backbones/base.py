@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 EMBEDDED = {"nano": Path(__file__).parent.parent / "demo" / "nano"}
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# A tokenizer with fewer ordinary tokens was made from nothing.
+_FEWEST_TOKENS = 10
 # Facts about a checkpoint's file, not about what the model computes.
 _NOT_ARCHITECTURE = (
     "_name_or_path",
@@ -57,9 +59,7 @@ class Backbone:
         self.layout: Layout = LAYOUTS.get(model.config.model_type)(model)
 
     @classmethod
-    def load(
-        cls, name: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None
-    ) -> Backbone:
+    def load(cls, name: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Backbone:
         """Returns the backbone of a folder, a hub repository, or the package (`nano`).
 
         Args:
@@ -91,14 +91,26 @@ class Backbone:
         torch_dtype = _dtype(dtype, torch_device, LAYOUTS.get(config.model_type))
         try:
             tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
-            model = AutoModelForSeq2SeqLM.from_pretrained(where, revision=revision, dtype=torch_dtype)
+            model, found = AutoModelForSeq2SeqLM.from_pretrained(
+                where, revision=revision, dtype=torch_dtype, output_loading_info=True
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise BackboneError(
                 f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}",
                 hint="the folder needs config.json, model.safetensors and the tokenizer's files",
             ) from error
-        commit = getattr(model.config, "_commit_hash", None)
-        return cls(model.to(torch_device), tokenizer, name=name, revision=commit or revision)
+        if found["missing_keys"]:  # transformers would start them at random and go on
+            missing = sorted(found["missing_keys"])
+            raise BackboneError(
+                f"cannot load the backbone {name!r}: its files lack {len(missing)} weights, {missing[0]} among them",
+                hint="copy or download it again, whole",
+            )
+        if len(tokenizer) - len(tokenizer.all_special_ids) < _FEWEST_TOKENS:
+            raise BackboneError(  # transformers makes an empty tokenizer where the files are not there
+                f"cannot load the backbone {name!r}: its tokenizer knows no text",
+                hint="the folder needs the tokenizer's files (tokenizer.json, or spiece.model) too",
+            )
+        return cls(model.to(torch_device), tokenizer, name=name, revision=_commit(where, revision))
 
     @property
     def device(self) -> torch.device:
@@ -135,9 +147,7 @@ class Backbone:
 
         Weights enter rounded to bfloat16, which loading in bfloat16 and loading in float32 agree on.
         """
-        config = {
-            key: value for key, value in self.model.config.to_dict().items() if key not in _NOT_ARCHITECTURE
-        }
+        config = {key: value for key, value in self.model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
         _hash_weights(digest, self.model, dtype=torch.bfloat16)
         return digest.hexdigest()[:32]
@@ -176,6 +186,17 @@ def _hash_weights(digest: Any, model: Any, *, dtype: torch.dtype | None) -> None
         tensor = (tensor if dtype is None else tensor.to(dtype)).contiguous()
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+
+
+def _commit(where: str, revision: str | None) -> str | None:
+    """Returns the commit that a hub name was loaded at; the given revision for a folder."""
+    # transformers 5 no longer says it; the hub's cache keeps each commit in a folder of its name.
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(where).exists():
+        return revision
+    file = try_to_load_from_cache(where, "config.json", revision=revision)
+    return Path(file).parent.name if isinstance(file, str) else revision
 
 
 def _device(device: str) -> torch.device:

@@ -6,6 +6,7 @@ A layout knows nothing of kinds of modules; a kind asks it for places by name an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,6 +71,10 @@ class Layout(ABC):
     @abstractmethod
     def set_dropout(self, rate: float) -> None:
         """Sets the rate of every dropout in the model."""
+
+    @abstractmethod
+    def without_head(self) -> AbstractContextManager[None]:
+        """Returns a block in which the model gives what its head takes, in place of logits."""
 
     @abstractmethod
     def sites(self, place: str) -> list[Site]:

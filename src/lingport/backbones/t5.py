@@ -6,6 +6,8 @@ feed-forward sublayer, residual addition included, is `layer[1]` in the encoder 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from torch import nn
@@ -44,6 +46,19 @@ class T5Layout(Layout):
                 module.p = rate
             elif isinstance(getattr(module, "dropout", None), float):
                 module.dropout = rate
+
+    @contextmanager
+    def without_head(self) -> Iterator[None]:
+        """Gives hidden states in place of logits; see `Layout.without_head`.
+
+        The families scale the decoder's output each in their own way before the head, so the head alone steps aside.
+        """
+        head = self.model.lm_head
+        head.forward = lambda hidden: hidden
+        try:
+            yield
+        finally:
+            del head.forward
 
     def sites(self, place: str) -> list[Site]:
         """Returns the sites of one place; see `Layout.sites`."""

@@ -37,7 +37,7 @@ def evaluate(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...",
+            metavar="KEY=VALUE",
             help="Settings of the task (task.decoding=rank), the data (data.limit=100), and speed "
             "(evaluation.max_rows=16).",
         ),

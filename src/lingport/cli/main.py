@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import traceback
 import warnings
 from typing import Any
 
@@ -49,31 +51,17 @@ class Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the verb; see `TyperGroup.invoke`."""
-        debug = ctx.meta[_DEBUG]
-        _be_quiet(debug)
         try:
             return super().invoke(ctx)
         except LingportError as error:
-            if debug:
-                raise
+            if ctx.meta[_DEBUG]:
+                traceback.print_exc()
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             text = "stopped. What is done is kept: the same command again continues from there."
             typer.echo(f"\n{text}", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
-
-
-def _be_quiet(debug: bool) -> None:
-    level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
-    if debug:
-        return
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    for name in ("httpx", "huggingface_hub", "filelock", "fsspec", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")  # of libraries, about their own insides; --debug shows them
 
 
 app = typer.Typer(
@@ -111,6 +99,19 @@ for _verb in (demo, check, run, train_language, train_task, evaluate, predict, p
 app.add_typer(modules.app, name="modules")
 
 
+def _be_quiet(*, debug: bool) -> None:
+    # Settings of the whole process, so only the program makes them: whoever calls `app` has their own.
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s")
+    if debug:
+        return
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    for name in ("httpx", "huggingface_hub", "filelock", "fsspec", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")  # of libraries, about their own insides; --debug shows them
+
+
 def main() -> None:
     """Runs the command line; the console script `lingport`."""
+    _be_quiet(debug=_DEBUG in sys.argv)
     app()

@@ -13,19 +13,19 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, and nothing else, on stdout.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings, values in YAML: seeds=[1,2] backbone.dtype=float32"),
+    typer.Argument(metavar="KEY=VALUE", help="Settings, values in YAML: seeds=[1,2] backbone.dtype=float32"),
 ]
 TrainingOverrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Training settings (learning_rate=1e-3 batch_size=16), settings of the module "
         "(module.num_virtual_tokens=20) and of the data (data.limit=500).",
     ),
 ]
 TaskOverrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the task, such as task.decoding=rank."),
+    typer.Argument(metavar="KEY=VALUE", help="Settings of the task, such as task.decoding=rank."),
 ]
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe (YAML); see recipes/.")]
 BackboneName = Annotated[

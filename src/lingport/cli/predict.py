@@ -28,10 +28,10 @@ def add_to(app: typer.Typer) -> None:
 
 def predict(
     source: Annotated[
-        str, typer.Argument(metavar="[INPUT]", help="A file, plain or compressed, or - for standard input.")
+        str, typer.Argument(metavar="INPUT", help="A file, plain or compressed, or - for standard input.")
     ] = _STDIN,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the task: task.decoding=rank")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the task: task.decoding=rank")
     ] = None,
     task: TaskName = None,
     task_module: TaskModule = None,
@@ -106,9 +106,10 @@ def _example(text: str, fields: list[str], is_json: bool, where: str) -> dict[st
         record = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"not valid JSON: {error.msg}", where=f"{where}:{error.colno}", hint=hint) from error
-    if not isinstance(record, dict) or (missing := [name for name in fields if name not in record]):
-        told = "not an object" if not isinstance(record, dict) else f"{', '.join(missing)} missing"
-        raise DataError(told, where=where, hint=hint)
+    if not isinstance(record, dict):
+        raise DataError("not an object", where=where, hint=hint)
+    if missing := [name for name in fields if name not in record]:
+        raise DataError(f"{', '.join(missing)} missing", where=where, hint=hint)
     return {"id": where, **record, "where": where}
 
 

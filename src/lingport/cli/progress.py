@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 PLAIN_EVERY_S = 5.0
 #: rows of an evaluation whose size is not known before it runs, for the first guess of the remaining time
 GUESSED_ROWS = 200
-#: share of a job below which its speed says nothing yet
-_TOO_EARLY = 0.02
+#: seconds before which a job's speed says nothing yet
+_TOO_EARLY_S = 2.0
 
 
 def clock_time(seconds: float) -> str:
@@ -124,7 +124,7 @@ class Remaining:
         """
         spent = dict(self._spent)
         for job_id, share in shares.items():
-            if job_id in self._waiting and share >= _TOO_EARLY:
+            if job_id in self._waiting and share and elapsed >= _TOO_EARLY_S:
                 phase, work = self._waiting[job_id]
                 before = spent.get(phase, (0.0, 0.0))
                 spent[phase] = (before[0] + elapsed / len(shares), before[1] + share * work)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from lingport.config.schema import Recipe
     from lingport.grid.local import LocalRun
 
-EXAMPLES = """
+EXAMPLES = r"""
 lingport run recipes/demo.yaml --out runs/demo
-lingport run recipes/demo.yaml configurations=[none,ta] targets=[en,de] task_training.adapter.steps=50 --out runs/small
+lingport run recipes/demo.yaml --out runs/small configurations=[none,ta] targets=[en,de] \
+    task_training.adapter.steps=50
 lingport run recipes/demo.yaml --dry-run
 """
 

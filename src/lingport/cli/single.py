@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -80,15 +80,14 @@ def kind_types(roles: type[BaseModel], kind: str) -> tuple[type[TrainingSettings
     kinds = [name for name in ModuleSettings.model_fields if name in roles.model_fields]
     if kind not in kinds:
         raise ConfigError(f"unknown kind {kind!r}", where="--kind", hint=nearest(kind, kinds))
-    found = roles.model_fields[kind].annotation, ModuleSettings.model_fields[kind].annotation
-    assert found[0] is not None and found[1] is not None
-    return found[0], found[1]
+    training, module = (each.model_fields[kind].annotation for each in (roles, ModuleSettings))
+    return cast(type[TrainingSettings], training), cast(type[BaseModel], module)
 
 
 def open_backbone(name: str | None, *, dtype: str, device: str, modules: Sequence[Path | None] = ()) -> Backbone:
     """Returns the backbone that was named, else that of the first module, else the embedded one."""
-    trained_on = (read_manifest(path)["provenance"]["backbone"] for path in modules if path is not None)
-    name = name or next(trained_on, None) or next(iter(EMBEDDED))
+    trained_on = [read_manifest(path)["provenance"]["backbone"] for path in modules if path is not None]
+    name = name or str(next(iter([*trained_on, *EMBEDDED])))
     say(f"loading the backbone {name}")
     return Backbone.load(name, dtype=dtype, device=device)
 
@@ -128,7 +127,7 @@ def open_composition(backbone: Backbone, *, language_module: Path | None, task_m
     task = load_module(task_module, backbone) if task_module else None
     if language is not None and language.provenance.role == "task":
         raise ModuleError("this is a task module", where=str(language_module), hint="give it as --task-module")
-    if task is not None and task.kind != "full" and bool(task.provenance.above) != (language is not None):
+    if task is not None and bool(task.provenance.above) != (language is not None):
         above = task.provenance.above
         told = f"above the language module {above['name']}" if above else "without a language module"
         here = "with" if language is not None else "without"
@@ -216,7 +215,7 @@ def train_one(model: ComposedModel, learner: Learner) -> tuple[TrainResult, Cost
             elif event["event"] == "resume":
                 progress.say(f"{name}: goes on after step {event['step']:,}")
             else:
-                scores = {key: value for key, value in event["scores"].items() if isinstance(value, float)}
+                scores = {key: value for key, value in event["scores"].items() if key != "score"}  # said by name
                 told = ", ".join(f"{key.replace('_', ' ')} {value:.3f}" for key, value in scores.items())
                 progress.say(f"{name}: step {event['step']:,}: {told}")
 

@@ -10,8 +10,9 @@ import typer
 from lingport.cli.options import Device, Dtype, Json, Language, Out, Seed, Steps, TrainingOverrides, example
 from lingport.cli.show import answer, say
 
-EXAMPLES = """
-lingport train-language --language sk --text demo --kind prompt --steps 60 --out modules/lp-sk objective.max_length=48
+EXAMPLES = r"""
+lingport train-language --language sk --text demo --out modules/lp-sk \
+    --kind prompt --steps 60 batch_size=16 objective.max_length=48
 lingport train-language --language sk --text 'texts/*.txt' --kind adapter --out modules/la-sk batch_size=16
 """
 

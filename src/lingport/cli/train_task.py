@@ -21,9 +21,9 @@ from lingport.cli.options import (
 )
 from lingport.cli.show import answer, say
 
-EXAMPLES = """
-lingport train-task --task topic --source en --format demo --steps 50 --out modules/ta-topic \
-evaluate_every=25 learning_rate=2e-3 task.labels=[language,currency,geography,time,code] data.limit=300
+EXAMPLES = r"""
+lingport train-task --task topic --source en --format demo --out modules/ta-topic \
+    --steps 50 evaluate_every=25 learning_rate=2e-3 task.labels=[language,currency,geography,time,code]
 lingport train-task --task tasks/mine.yaml --source en --train train.csv --validation dev.csv --out modules/ta-mine
 """
 

@@ -20,6 +20,7 @@ from lingport.backbones.base import Backbone
 from lingport.compose.active import Active
 from lingport.compose.composition import Composition
 from lingport.compose.decode import Generated, candidate_scores, greedy
+from lingport.compose.loss import frozen_head_loss
 from lingport.data.batch import IGNORED, Row, collate, tokenize
 from lingport.errors import CompositionError
 
@@ -118,6 +119,30 @@ class ComposedModel:
         row_tokens = (labels != IGNORED).sum(1)
         row_loss = losses.sum(1)
         return Output(logits, row_loss.sum() / row_tokens.sum().clamp(min=1), row_loss, row_tokens)
+
+    def row_losses(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+        """Returns each row's negative log-likelihood (B,) in nats, without making logits: what training needs.
+
+        Args:
+            input_ids: (B, S) token ids.
+            attention_mask: (B, S), 1 for text, 0 for padding.
+            labels: (B, T) target ids, -100 where there is none.
+
+        Raises:
+            CompositionError: The batch has another number of rows than compositions were given.
+        """
+        if self._active.weights is not None:  # the head itself is trained
+            losses = self(input_ids, attention_mask, labels).row_loss
+            assert losses is not None
+            return losses
+        embeds, mask = self._inputs(input_ids, attention_mask)
+        model = self.backbone.model
+        decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
+        with self.backbone.layout.without_head():
+            hidden = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids).logits
+        counted = labels != IGNORED
+        losses = frozen_head_loss(hidden[counted], model.get_output_embeddings().weight, labels[counted])
+        return losses.new_zeros(labels.shape).masked_scatter(counted, losses).sum(1)
 
     def generate(
         self, texts: Sequence[str], *, max_new_tokens: int = 30, max_input_tokens: int | None = None

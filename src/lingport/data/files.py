@@ -7,6 +7,7 @@ an archive is written `archive!member`.
 from __future__ import annotations
 
 import bz2
+import difflib
 import fnmatch
 import gzip
 import io
@@ -34,6 +35,7 @@ BROKEN = (
     NotImplementedError,
 )
 MAC_FOLDER = "__MACOSX"
+NUM_LISTED = 8  # members named in a message; of a larger archive only the nearest
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,10 @@ def each_part(path: Path, *, member: str | None = None) -> Iterator[Part]:
             num_matches += 1
             yield part
     if not num_matches:
-        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        close = difflib.get_close_matches(member or "", names, n=3) if len(names) > NUM_LISTED else []
+        nearest_names = close or names[:NUM_LISTED]
+        others = len(names) - len(nearest_names)
+        listed = ", ".join(nearest_names) + (f" and {others} more" if others else "")
         raise DataError(
             f"no member of the archive matches {member!r}" if names else "the archive holds no files",
             where=str(path),

@@ -36,8 +36,8 @@ def load_split(name: str, *, config: str | None, split: str, revision: str | Non
         loaded = datasets.load_dataset(name, config, split=split, revision=revision)
     except (ConnectionError, DatasetNotFoundError) as error:
         hint = (
-            "check the spelling and the network; offline, a data set must have been loaded before, or be "
-            "given as files (format squad, columns, spans, xnli or table)"
+            "check the spelling and the network; offline, a data set must have been loaded before (HF_HUB_OFFLINE=1 "
+            "spares the retries), or be given as files (format squad, columns, spans, xnli or table)"
         )
         raise DataError(f"the data set cannot be had: {_first_line(error)}", where=where, hint=hint) from error
     except (ValueError, RuntimeError, OSError, DatasetsError) as error:

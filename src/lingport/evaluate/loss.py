@@ -8,7 +8,7 @@ import torch
 
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
-from lingport.data.batch import Row, by_length, collate
+from lingport.data.batch import IGNORED, Row, by_length, collate
 
 
 def mean_loss(
@@ -35,8 +35,6 @@ def mean_loss(
             [len(row.input_ids) for row in rows], max_rows=max_rows, max_tokens=max_tokens
         ):
             batch = collate([rows[place] for place in places], pad_id=pad_id).to(model.backbone.device)
-            out = model(batch.input_ids, batch.attention_mask, batch.labels)
-            assert out.row_loss is not None and out.row_tokens is not None
-            total += out.row_loss.sum().item()
-            num_tokens += int(out.row_tokens.sum())
+            total += model.row_losses(batch.input_ids, batch.attention_mask, batch.labels).sum().item()
+            num_tokens += int((batch.labels != IGNORED).sum())
     return total / max(1, num_tokens)

@@ -125,9 +125,10 @@ def load_tasks(recipe: Recipe, *, base: Path | None = None) -> list[PlannedTask]
     planned = []
     for entry in recipe.tasks:
         task = load_task(entry.task, overrides=entry.overrides or None, base=base)
-        planned.append(
-            PlannedTask(entry.name or task.name, task, entry, entry.training or recipe.task_training)
-        )
+        name = entry.name or task.name
+        if any(other.name == name for other in planned):  # two files may call themselves alike
+            raise ConfigError(f"two tasks are called {name!r}", where=entry.task, hint="give one of them a `name`")
+        planned.append(PlannedTask(name, task, entry, entry.training or recipe.task_training))
     return planned
 
 
@@ -179,11 +180,7 @@ class _Planner:
     ) -> CellJob:
         trained = self._task(task, configuration, source, seed) if configuration.task else None
         active = _LANGUAGE_OF_POLICY[policy.split(":")[0]](source, target, policy)
-        language = (
-            self._language(configuration.language, active, seed)
-            if configuration.language and active
-            else None
-        )
+        language = self._language(configuration.language, active, seed) if configuration.language and active else None
         untrained = configuration.language if policy == "untrained" else None
         identity = {
             **self.common,
@@ -216,9 +213,7 @@ class _Planner:
         if key not in self._trained:
             kind = configuration.task
             assert kind is not None
-            language = (
-                self._language(configuration.language, source, seed) if configuration.language else None
-            )
+            language = self._language(configuration.language, source, seed) if configuration.language else None
             module, training = getattr(task.training.modules, kind), task.training.of(kind)
             identity = {
                 **self.common,
@@ -226,10 +221,7 @@ class _Planner:
                 "kind": kind,
                 "module": module.model_dump(mode="json"),
                 "training": training.model_dump(mode="json", exclude=_NOT_RESULT),
-                "data": [
-                    source_fingerprint(task.source(source, split), source)
-                    for split in ("train", "validation")
-                ],
+                "data": [source_fingerprint(task.source(source, split), source) for split in ("train", "validation")],
                 "language": language.id if language else None,
                 "fusion": self.recipe.fusion,
                 "source": source,

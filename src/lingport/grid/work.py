@@ -168,7 +168,10 @@ class Workshop:
         folder = self.ledger.module_dir(job.name)
         if folder.exists() and (old := module_job(folder)) != job.id:
             # Nothing is lost: a module of other settings steps aside.
-            folder.rename(folder.with_name(f"{job.name}.{old}"))
+            aside = folder.with_name(f"{job.name}.{old}")
+            if aside.exists():  # it stepped aside before and was made again since: the same job, the same module
+                shutil.rmtree(aside)
+            folder.rename(aside)
         save_module(module, folder, replace=True)
         shutil.rmtree(self.ledger.checkpoint(job.id), ignore_errors=True)
         self.ledger.checkpoint(job.id).unlink(missing_ok=True)

@@ -5,10 +5,13 @@ Differences from mT5's own start: see `ModelShape`. Training it is `loop.py`'s j
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import GenerationConfig, MT5Config, MT5ForConditionalGeneration
 
 from lingport.pretrain.recipe import ModelShape
+from lingport.pretrain.vocabulary import END_ID, PAD_ID
 
 _BOTH_WAYS_HALF = 16  # of 32 buckets: from here on the offsets to the right
 
@@ -31,9 +34,9 @@ def new_backbone(shape: ModelShape, *, vocab_size: int, seed: int) -> MT5ForCond
         num_heads=shape.num_heads,
         dropout_rate=0.0,
         feed_forward_proj="gated-gelu",
-        pad_token_id=0,
-        eos_token_id=1,
-        decoder_start_token_id=0,
+        pad_token_id=PAD_ID,
+        eos_token_id=END_ID,
+        decoder_start_token_id=PAD_ID,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -45,12 +48,12 @@ def new_backbone(shape: ModelShape, *, vocab_size: int, seed: int) -> MT5ForCond
                 parameter.mul_(shape.output_scale)
         _look_at_neighbours(model, shape.neighbour_bias)
     model.generation_config = GenerationConfig(
-        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, max_new_tokens=64
+        pad_token_id=PAD_ID, eos_token_id=END_ID, decoder_start_token_id=PAD_ID, max_new_tokens=64
     )
     return model
 
 
-def _look_at_neighbours(model: MT5ForConditionalGeneration, bias: float) -> None:
+def _look_at_neighbours(model: Any, bias: float) -> None:
     """Starts position biases: a bucket's number is the distance to the left, to the right 16 more."""
     if not bias:
         return

@@ -42,9 +42,10 @@ def save_backbone(model: MT5ForConditionalGeneration, tokenizer: PreTrainedToken
     fresh = _fresh(folder)
     kept = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     try:
-        model.to(torch.bfloat16).save_pretrained(fresh)
+        torch.nn.Module.to(model, torch.bfloat16)
+        model.save_pretrained(fresh)
     finally:
-        model.to(torch.float32)
+        torch.nn.Module.to(model, torch.float32)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(kept[name])

@@ -14,9 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from lingport.data.corruption import corrupt
 from lingport.pretrain.corpus import TokenText
-from lingport.pretrain.vocabulary import BLANK, NUM_BYTES, NUM_SENTINELS, sentinel_name
+from lingport.pretrain.vocabulary import END, MARKS, NUM_BYTES, NUM_SENTINELS, sentinel_name
 
-MARKS = (f"{BLANK}[", f"{BLANK}]")
 LONGEST_MARKED = 5
 
 
@@ -40,12 +39,11 @@ class Pieces:
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Pieces:
         """Returns the ids of a tokenizer that `train_vocabulary` made."""
-        names = [sentinel_name(index) for index in range(NUM_SENTINELS)]
-        opening, closing = tokenizer.convert_tokens_to_ids(list(MARKS))
+        ids = tokenizer.get_vocab()
         return cls(
-            end=tokenizer.convert_tokens_to_ids("</s>"),
-            marks=(opening, closing),
-            sentinels=tokenizer.convert_tokens_to_ids(names),
+            end=ids[END],
+            marks=(ids[MARKS[0]], ids[MARKS[1]]),
+            sentinels=[ids[sentinel_name(index)] for index in range(NUM_SENTINELS)],
             first=3 + NUM_BYTES,
             stop=len(tokenizer) - NUM_SENTINELS,
         )

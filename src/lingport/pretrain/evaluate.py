@@ -19,6 +19,7 @@ from lingport.pretrain.denoise import LONGEST_MARKED, Pieces, Row, marked_span
 from lingport.pretrain.measure import fixed_rows, mean_loss, unigram_loss
 from lingport.pretrain.mixture import collate
 from lingport.pretrain.recipe import PretrainRecipe
+from lingport.pretrain.vocabulary import PAD_ID
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def generated_match(model: Any, rows: list[Row]) -> float:
     right = 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = rows[start : start + ROWS_AT_ONCE]
-        batch = collate(part, pad=model.config.pad_token_id)
+        batch = collate(part, pad=PAD_ID)
         longest = max(len(row.target) for row in part)
         output = model.generate(
             input_ids=batch.input_ids,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from lingport.errors import UnknownNameError, nearest
@@ -119,7 +120,8 @@ class Instructions:
 
         self.tasks: dict[str, WordTask] = {**WORD_TASKS, **FACT_TASKS}
         self.sentences = Sentences(corpus)
-        self._encode = tokenizer.backend_tokenizer.encode  # a third of the time of calling the tokenizer
+        backend = cast(Tokenizer, tokenizer.backend_tokenizer)
+        self._encode = backend.encode  # a third of the time of calling the tokenizer
 
     def exchange(self, name: str, language: str, *, longest: int, rng: np.random.Generator) -> Exchange:
         """Returns one task in words.

@@ -36,7 +36,7 @@ from lingport.pretrain.measure import exact_match, fixed_rows, mean_loss
 from lingport.pretrain.mixture import TokenBatch, pool
 from lingport.pretrain.muon import StackedMuon
 from lingport.pretrain.recipe import PretrainRecipe, Stage, read_recipe
-from lingport.pretrain.vocabulary import train_vocabulary
+from lingport.pretrain.vocabulary import PAD_ID, train_vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +224,7 @@ def _train_stage(run: _Run, stage: Stage) -> None:
                 stage,
                 fraction=clock.pool_fraction,
                 seed=seed,
-                pad=run.model.config.pad_token_id,
+                pad=PAD_ID,
             )
         batch = batches[clock.position]
         recent.append(_step(run, stage, batch))

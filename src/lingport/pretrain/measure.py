@@ -14,6 +14,7 @@ from lingport.pretrain.corpus import TokenText
 from lingport.pretrain.denoise import DENOISERS, Pieces, Row
 from lingport.pretrain.forward import IGNORED, token_losses, token_matches
 from lingport.pretrain.mixture import collate
+from lingport.pretrain.vocabulary import PAD_ID
 
 ROWS_AT_ONCE = 32
 
@@ -31,7 +32,7 @@ def mean_loss(model: Any, rows: list[Row]) -> float:
     """Returns the cross entropy per target token, in nats, over all target tokens of the rows."""
     total, count = 0.0, 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        batch = collate(rows[start : start + ROWS_AT_ONCE], pad=model.config.pad_token_id)
+        batch = collate(rows[start : start + ROWS_AT_ONCE], pad=PAD_ID)
         losses = token_losses(model, batch.input_ids, batch.input_mask, batch.labels)
         total, count = total + float(losses.sum()), count + len(losses)
     return total / count
@@ -46,7 +47,7 @@ def exact_match(model: Any, rows: list[Row]) -> float:
     """
     right = 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        batch = collate(rows[start : start + ROWS_AT_ONCE], pad=model.config.pad_token_id)
+        batch = collate(rows[start : start + ROWS_AT_ONCE], pad=PAD_ID)
         matches = token_matches(model, batch.input_ids, batch.input_mask, batch.labels)
         right += int((matches | (batch.labels == IGNORED)).all(dim=1).sum())
     return right / len(rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -63,16 +63,18 @@ class StackedMuon(torch.optim.Optimizer):
                 self._step_together(parameters, group)
 
     def _step_together(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        gradients = [parameter.grad for parameter in parameters]
-        buffers = []
-        for parameter in parameters:
-            state = self.state[parameter]
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = torch.zeros_like(parameter)
-            buffers.append(state["momentum_buffer"])
-        torch._foreach_lerp_(buffers, gradients, 1.0 - group["momentum"])
-        ahead = torch._foreach_lerp(gradients, buffers, group["momentum"])
-        updates = orthogonalised(torch.stack(ahead)).float()
+        gradients = torch.stack([cast(Tensor, parameter.grad) for parameter in parameters])
+        buffers = [self._buffer(parameter) for parameter in parameters]
+        averaged = torch.stack(buffers).lerp_(gradients, 1.0 - group["momentum"])
+        updates = orthogonalised(gradients.lerp_(averaged, group["momentum"])).float()
         size = 0.2 * math.sqrt(max(parameters[0].shape))
-        torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(parameters, list(updates.unbind()), alpha=-group["lr"] * size)
+        for parameter, buffer, average, update in zip(parameters, buffers, averaged, updates, strict=True):
+            buffer.copy_(average)
+            parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+            parameter.add_(update, alpha=-group["lr"] * size)
+
+    def _buffer(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        return state["momentum_buffer"]

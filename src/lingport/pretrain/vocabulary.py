@@ -20,9 +20,11 @@ from lingport.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+PAD_ID, END_ID, UNKNOWN_ID = 0, 1, 2
 NUM_BYTES = 256
 NUM_SENTINELS = 100
 BLANK = "\u2581"  # stands for a space in the pieces
+MARKS = (f"{BLANK}[", f"{BLANK}]")  # around a marked span; always whole
 # ASCII symbols count as punctuation, other symbols do not: BLANK itself is one of these
 PUNCTUATION = r"\p{P}$+<=>^`|~"
 
@@ -97,7 +99,7 @@ def train_vocabulary(
     learnt = [(piece, score) for piece, score in learnt if piece != UNKNOWN]
     scores = dict(learnt)
     lowest = min(scores.values(), default=0.0)
-    wanted = dict.fromkeys(piece for piece in required if piece != BLANK)
+    wanted = dict.fromkeys(piece for piece in (*MARKS, *required) if piece != BLANK)
     learnt = [(piece, score) for piece, score in learnt if piece not in wanted and piece != BLANK]
     learnt = [*learnt[: num_learnt - len(wanted) - 1], (BLANK, scores.get(BLANK, lowest))]
     # the best score of all, so that no way of cutting a required piece up is likelier than the piece
@@ -114,12 +116,12 @@ def train_vocabulary(
     pieces += learnt
     sentinels = [sentinel_name(index) for index in reversed(range(NUM_SENTINELS))]
     pieces += [(name, 0.0) for name in sentinels]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=UNKNOWN_ID, byte_fallback=True))
     _pipeline(tokenizer)
     specials = [PAD, END, UNKNOWN, *sentinels]
     tokenizer.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in specials])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, 1)]
+        single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, END_ID)]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -94,9 +94,10 @@ def fill_blank(sentences: Sentences, language: str, longest: int, rng: np.random
     if len(words) < 5:
         return None
     start, stop = _span(words, rng, 3)
-    answer = bare(joined(words[start:stop], text))
+    gap = joined(words[start:stop], text)
+    answer = bare(gap)
     low, high = max(start - int(rng.integers(2, 6)), 0), stop + int(rng.integers(2, 6))
-    question = joined([*words[low:start], "___", *words[stop:high]], text)
+    question = joined([*words[low:start], gap.replace(answer, "___", 1), *words[stop:high]], text)
     context = (" " if is_spaced(text) else "").join(around)
     prompt = pick(rng, "question: {q} context: {c}", "question: {q} context: {c}", "context: {c} fill in: {q}")
     return Exchange(prompt.format(q=question, c=context), answer) if answer else None
@@ -178,6 +179,8 @@ def same_words(sentences: Sentences, language: str, longest: int, rng: np.random
         if new in words:
             return None
         part = [*part[:place], new, *part[place + 1 :]]
+    if (joined(part, text) in text) != (answer == "Yes"):
+        return None
     prompt = pick(
         rng,
         "first: {a} second: {b} Is the second a part of the first? Yes, no, or maybe?",

@@ -53,7 +53,7 @@ def fit(
         task: The task.
         example: The example.
         language: Code of the language whose wording is used.
-        tokenizer: A fast tokenizer.
+        tokenizer: The backbone's.
         max_input_tokens: End of sequence included; None: the task's own.
         with_target: False for examples without a gold answer.
 
@@ -205,7 +205,11 @@ def _cuts(text: str, tokenizer: Any) -> tuple[list[int], list[int]]:
 
     Several tokens may share a character (bytes of one letter): no cut there.
     """
-    offsets = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, **_QUIET)["offset_mapping"]
+    encoded = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, **_QUIET)
+    if "offset_mapping" not in encoded:  # ByT5's gives none: a character is its bytes, wherever it stands
+        lengths = [len(tokenizer(character, add_special_tokens=False).input_ids) for character in text]
+        return list(range(len(text) + 1)), lengths
+    offsets = encoded["offset_mapping"]
     cuts, weights = [0], []
     for start, _ in offsets:
         if not weights:

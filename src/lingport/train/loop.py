@@ -56,9 +56,9 @@ def _step(model: ComposedModel, states: Sequence[LearnerState]) -> None:
     first = states[0]
     torch.manual_seed(_seed(first.learner.seed, first.result.steps))
     for micro in range(max(state.settings.micro_batches for state in states)):
-        parts = [
-            _part(part, micro, state.settings.micro_batches) for part, state in zip(rows, states, strict=True)
-        ]
+        parts = [_part(part, micro, state.settings.micro_batches) for part, state in zip(rows, states, strict=True)]
+        if not any(parts):  # more parts than rows
+            continue
         row_loss = _row_loss(model, states, parts)
         # Each learner's loss is the mean over its own target tokens in the whole step, so that the number of
         # micro-batches and of neighbours changes nothing.
@@ -82,21 +82,13 @@ def _row_loss(model: ComposedModel, states: Sequence[LearnerState], parts: Seque
     if len(states) == 1:
         compositions = states[0].learner.composition
     else:
-        compositions = [
-            state.learner.composition for state, part in zip(states, parts, strict=True) for _ in part
-        ]
+        compositions = [state.learner.composition for state, part in zip(states, parts, strict=True) for _ in part]
     with model.using(compositions):
-        row_loss = model(batch.input_ids, batch.attention_mask, batch.labels).row_loss
-    assert row_loss is not None
-    return row_loss
+        return model.row_losses(batch.input_ids, batch.attention_mask, batch.labels)
 
 
 def _part(rows: Sequence[Row], index: int, num_parts: int) -> Sequence[Row]:
-    return (
-        rows[len(rows) * index // num_parts : len(rows) * (index + 1) // num_parts]
-        if index < num_parts
-        else []
-    )
+    return rows[len(rows) * index // num_parts : len(rows) * (index + 1) // num_parts] if index < num_parts else []
 
 
 def _seed(seed: int, step: int) -> int:

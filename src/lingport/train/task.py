@@ -145,11 +145,13 @@ class TaskValidation:
 
     def __call__(self, model: ComposedModel) -> dict[str, float]:
         """Returns `validation_loss`, and the task's scores with the main one as `score`."""
-        limits = {"max_rows": self.max_rows, "max_tokens": self.max_tokens}
-        found = {"validation_loss": mean_loss(model, self.composition, self.rows, **limits)}
+        max_rows, max_tokens = self.max_rows, self.max_tokens
+        loss = mean_loss(model, self.composition, self.rows, max_rows=max_rows, max_tokens=max_tokens)
+        found = {"validation_loss": loss}
         if self.with_score:
             queries = [Query(self.task, example, self.language, self.composition) for example in self.examples]
-            scored = score(self.task, self.examples, predict(model, queries, **limits), language=self.language)
+            said = predict(model, queries, max_rows=max_rows, max_tokens=max_tokens)
+            scored = score(self.task, self.examples, said, language=self.language)
             found |= {**scored.scores, "score": scored.scores[scored.main_score]}
         return found
 
