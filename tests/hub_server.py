@@ -41,8 +41,9 @@ def _handler(repositories: dict[str, Path], log: list[str]) -> type[BaseHTTPRequ
         def _info(self, name: str, folder: Path, rest: str) -> None:
             files = sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
             if rest.startswith("tree"):
+                sizes = {file: (folder / file).stat().st_size for file in files}
                 content: Any = [
-                    {"type": "file", "path": file, "size": (folder / file).stat().st_size, "oid": COMMIT} for file in files
+                    {"type": "file", "path": file, "size": size, "oid": COMMIT} for file, size in sizes.items()
                 ]
             else:
                 content = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]}

@@ -135,9 +135,7 @@ def test_bare_words_keep_their_vowel_signs():
 
 @pytest.mark.parametrize("name", DENOISERS)
 def test_denoising_rows(name):
-    tokenizer = train_vocabulary(
-        [text for texts in TEXTS.values() for text in texts], size=420
-    )
+    tokenizer = train_vocabulary([text for texts in TEXTS.values() for text in texts], size=420)
     pieces = Pieces.of(tokenizer)
     text = encode_texts(tokenizer, TEXTS)["en"]
     for seed in range(20):

@@ -85,7 +85,14 @@ def run_dir(tmp_path_factory) -> Path:
         events.append({"event": "evaluate", "step": 100, "scores": {"score": 0.4, "validation_loss": 1.9}})
         (folder / "metrics").mkdir(exist_ok=True)
         (folder / "metrics" / f"{name}.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n")
-    failed = {"job": "x", "phase": "evaluate", "name": "la+tp-ner-en-de", "status": "failed", "error": "boom", "seconds": None}
+    failed = {
+        "job": "x",
+        "phase": "evaluate",
+        "name": "la+tp-ner-en-de",
+        "status": "failed",
+        "error": "boom",
+        "seconds": None,
+    }
     (folder / "jobs.jsonl").write_text("\n".join(map(json.dumps, [*jobs, failed])) + "\n")
     text = "\n".join(map(json.dumps, results)) + "\n"
     stale = {**results[0], "scores": {"f1": 0.99, "unreadable": 0.0}}

@@ -16,9 +16,7 @@ from lingport.backbones.layout import Layout, Site
 from lingport.errors import BackboneError, UnknownNameError, nearest
 
 NUM_SENTINELS = 100
-BYT5_FIRST_SENTINEL = (
-    258  # ByT5 was pretrained with its last bytes as sentinels, not with its <extra_id_*> names
-)
+BYT5_FIRST_SENTINEL = 258  # ByT5 was pretrained with its last bytes as sentinels, not with its <extra_id_*> names
 
 
 class T5Layout(Layout):
@@ -63,9 +61,7 @@ class T5Layout(Layout):
     def sites(self, place: str) -> list[Site]:
         """Returns the sites of one place; see `Layout.sites`."""
         if place != "feed_forward":
-            raise UnknownNameError(
-                f"this family has no place {place!r}", hint=nearest(place, ["feed_forward"])
-            )
+            raise UnknownNameError(f"this family has no place {place!r}", hint=nearest(place, ["feed_forward"]))
         stacks = (("encoder", 1), ("decoder", 2))
         return [
             Site(f"{stack}.{index}.feed_forward", f"{stack}.block.{index}.layer.{sublayer}", self.width)

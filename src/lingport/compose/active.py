@@ -56,9 +56,7 @@ class Active:
         self._distinct: list[Composition] = []
         self._row_of: list[int] = []
         for composition in compositions:
-            index = next(
-                (i for i, known in enumerate(self._distinct) if known == composition), len(self._distinct)
-            )
+            index = next((i for i, known in enumerate(self._distinct) if known == composition), len(self._distinct))
             if index == len(self._distinct):
                 self._distinct.append(composition)
             self._row_of.append(index)
@@ -110,9 +108,7 @@ class Active:
             for module, rows in groups:
                 if path in self._transforms.get(module, ()):
                     index = torch.tensor(rows, device=h_bsd.device)
-                    h_bsd = h_bsd.index_copy(
-                        0, index, self._apply(module, path, h_bsd.index_select(0, index))
-                    )
+                    h_bsd = h_bsd.index_copy(0, index, self._apply(module, path, h_bsd.index_select(0, index)))
         return h_bsd
 
     def put_before(self, x_bsd: Tensor, mask_bs: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,13 +73,10 @@ class ComposedModel:
         per_row = not isinstance(rows, Composition)
         compositions = [rows] if isinstance(rows, Composition) else list(rows)
         if not compositions:
-            raise CompositionError(
-                "an empty list of compositions", hint="give one composition, or one per row"
-            )
+            raise CompositionError("an empty list of compositions", hint="give one composition, or one per row")
         active = Active(self.backbone, compositions, per_row=per_row)
         hooks = [
-            self.backbone.model.get_submodule(path).register_forward_hook(self._hook(path))
-            for path in active.paths
+            self.backbone.model.get_submodule(path).register_forward_hook(self._hook(path)) for path in active.paths
         ]
         self._active = active
         try:
@@ -89,9 +86,7 @@ class ComposedModel:
             for hook in hooks:
                 hook.remove()
 
-    def __call__(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None
-    ) -> Output:
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None) -> Output:
         """Returns logits, and the loss where labels are given.
 
         Args:
@@ -106,13 +101,9 @@ class ComposedModel:
         model = self.backbone.model
         if labels is None:
             start = torch.full_like(input_ids[:, :1], model.config.decoder_start_token_id)
-            return Output(
-                self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=start).logits
-            )
+            return Output(self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=start).logits)
         decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
-        logits = self._run(
-            model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids
-        ).logits
+        logits = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids).logits
         losses = F.cross_entropy(
             logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
         ).view(labels.shape)
@@ -171,9 +162,7 @@ class ComposedModel:
         finally:
             self._active = active
 
-    def rank(
-        self, texts: Sequence[str], candidates: Sequence[str], *, max_input_tokens: int | None = None
-    ) -> Tensor:
+    def rank(self, texts: Sequence[str], candidates: Sequence[str], *, max_input_tokens: int | None = None) -> Tensor:
         """Returns the log-likelihood (B, C) of each candidate as the whole output for each text.
 
         Args:

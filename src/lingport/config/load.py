@@ -117,9 +117,7 @@ def read_yaml(path: str | Path) -> MarkedYaml:
     except FileNotFoundError:
         raise ConfigError("no such file", where=str(path), hint="check the path") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"not UTF-8 at byte {error.start}", where=str(path), hint="save it as UTF-8"
-        ) from None
+        raise ConfigError(f"not UTF-8 at byte {error.start}", where=str(path), hint="save it as UTF-8") from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     return parse_yaml(text, str(path))
@@ -133,9 +131,7 @@ def validated(schema: type[M], source: MarkedYaml) -> M:
     """
     if not isinstance(source.data, Mapping):
         found = "is empty" if source.data is None else "is not a mapping of keys to values"
-        raise ConfigError(
-            f"the file {found}", where=source.name, hint=f"keys: {', '.join(schema.model_fields)}"
-        )
+        raise ConfigError(f"the file {found}", where=source.name, hint=f"keys: {', '.join(schema.model_fields)}")
     try:
         return schema.model_validate(source.data)
     except ValidationError as error:
@@ -191,9 +187,7 @@ def with_overrides(source: MarkedYaml, overrides: Sequence[str]) -> MarkedYaml:
     Raises:
         ConfigError: An override has no `=`, leads through a value, or is not YAML.
     """
-    document = MarkedYaml(
-        source.name, _copy(source.data if source.data is not None else {}), dict(source.marks)
-    )
+    document = MarkedYaml(source.name, _copy(source.data if source.data is not None else {}), dict(source.marks))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:

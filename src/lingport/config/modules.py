@@ -20,14 +20,10 @@ class Settings(BaseModel):
 class PromptSettings(Settings):
     """A soft prompt."""
 
-    num_virtual_tokens: int = Field(
-        50, ge=1, le=4096, description="Rows P of the prompt, fixed rows included."
-    )
+    num_virtual_tokens: int = Field(50, ge=1, le=4096, description="Rows P of the prompt, fixed rows included.")
     init: Literal["text", "vocab", "classes", "random"] = Field("text", description="How the rows start.")
     init_text: str | None = Field(None, description="Text for init=text; None: the wording of the paper.")
-    init_keep_eos: bool = Field(
-        False, description="Keep the end-of-sequence token, as the published code does."
-    )
+    init_keep_eos: bool = Field(False, description="Keep the end-of-sequence token, as the published code does.")
     init_words: tuple[str, ...] = Field((), description="Label words for init=classes.")
     init_std: float | None = Field(
         None, gt=0, description="Standard deviation for init=random; None: that of the backbone's embeddings."

@@ -88,9 +88,7 @@ class TaskEntry(Settings):
     data: dict[str, Splits] = Field(description="Language code, or `default` for all others -> its data.")
     training: TaskTraining | None = Field(None, description="Null: the recipe's task_training.")
     targets: list[str] | None = Field(None, description="Languages tested on this task; null: the recipe's targets.")
-    overrides: dict[str, Any] = Field(
-        {}, description="Keys that replace those of the task file: labels, decoding, ..."
-    )
+    overrides: dict[str, Any] = Field({}, description="Keys that replace those of the task file: labels, decoding, ...")
 
     def splits(self, language: str) -> Splits | None:
         """Returns the data of a language, or None."""
@@ -111,9 +109,7 @@ class Recipe(Settings):
     description: str = ""
     backbone: BackboneSettings = BackboneSettings()  # pyright: ignore[reportCallIssue]
     configurations: list[str] = Field(min_length=1, description="Of none ta tp la+ta la+tp lp+ta lp+tp full.")
-    policies: list[str] = Field(
-        ["target"], min_length=1, description="target, source, none, untrained, wrong:xx."
-    )
+    policies: list[str] = Field(["target"], min_length=1, description="target, source, none, untrained, wrong:xx.")
     fusion: Literal["concat", "mean"] = "concat"
     sources: list[str] = Field(min_length=1, description="Languages that task modules are trained on.")
     targets: list[str] = Field(min_length=1, description="Languages that are tested.")
@@ -126,9 +122,7 @@ class Recipe(Settings):
     learners_at_once: int = Field(
         1, ge=1, description="Modules trained in one pass; 1 is bit-exact, more is faster on small backbones."
     )
-    deterministic: bool = Field(
-        False, description="Same bits on every run of the same machine; slower on a GPU."
-    )
+    deterministic: bool = Field(False, description="Same bits on every run of the same machine; slower on a GPU.")
 
     @field_validator("configurations")
     @classmethod
@@ -168,9 +162,7 @@ class Recipe(Settings):
                     problems.append(f"tasks: {entry.task!r} has no {split} data for {language!r}")
         names = [entry.name or entry.task for entry in self.tasks]
         problems += [
-            f"tasks: two are called {name!r}; give one a `name`"
-            for name in set(names)
-            if names.count(name) > 1
+            f"tasks: two are called {name!r}; give one a `name`" for name in set(names) if names.count(name) > 1
         ]
         if problems:
             raise ValueError("; ".join(problems))

@@ -17,18 +17,12 @@ class TrainingSettings(Settings):
 
     steps: int = Field(50_000, ge=0, description="Optimiser steps; 0 leaves the module as it starts.")
     batch_size: int = Field(32, ge=1, description="Rows of a step, over all micro-batches.")
-    micro_batches: int = Field(
-        1, ge=1, description="Parts that a step's rows are computed in, to save memory."
-    )
-    optimizer: Literal["adamw", "adafactor"] = Field(
-        "adamw", description="AdamW, or Adafactor at a given rate."
-    )
+    micro_batches: int = Field(1, ge=1, description="Parts that a step's rows are computed in, to save memory.")
+    optimizer: Literal["adamw", "adafactor"] = Field("adamw", description="AdamW, or Adafactor at a given rate.")
     learning_rate: float = Field(5e-5, gt=0, description="Rate at the start (after the warm-up).")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     clip_norm: float | None = Field(1.0, gt=0, description="Largest norm of a step's gradient; null: any.")
-    schedule: Literal["linear", "constant"] = Field(
-        "linear", description="linear: decays to 0 at the last step."
-    )
+    schedule: Literal["linear", "constant"] = Field("linear", description="linear: decays to 0 at the last step.")
     warmup_steps: int = Field(0, ge=0, description="Steps in which the rate grows from 0.")
     backbone_dropout: float | None = Field(
         None,
@@ -40,12 +34,8 @@ class TrainingSettings(Settings):
         "last", description="Which state is kept: best by the task's score, by validation loss, or the last."
     )
     evaluate_every: int = Field(1000, ge=1, description="Steps between two validations.")
-    patience: int | None = Field(
-        None, ge=1, description="Stop after so many validations without a better one."
-    )
-    validation_limit: int | None = Field(
-        None, ge=1, description="At most so many validation rows; null: all."
-    )
+    patience: int | None = Field(None, ge=1, description="Stop after so many validations without a better one.")
+    validation_limit: int | None = Field(None, ge=1, description="At most so many validation rows; null: all.")
     checkpoint_every: int = Field(1000, ge=1, description="Steps between two checkpoints to resume from.")
 
 

@@ -31,9 +31,7 @@ def mean_loss(
     total, num_tokens = 0.0, 0
     pad_id = model.backbone.tokenizer.pad_token_id
     with torch.no_grad(), model.using(composition):
-        for places in by_length(
-            [len(row.input_ids) for row in rows], max_rows=max_rows, max_tokens=max_tokens
-        ):
+        for places in by_length([len(row.input_ids) for row in rows], max_rows=max_rows, max_tokens=max_tokens):
             batch = collate([rows[place] for place in places], pad_id=pad_id).to(model.backbone.device)
             total += model.row_losses(batch.input_ids, batch.attention_mask, batch.labels).sum().item()
             num_tokens += int((batch.labels != IGNORED).sum())

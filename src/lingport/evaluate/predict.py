@@ -122,14 +122,10 @@ def _best(query: Query, outputs: list[tuple[_Piece, _Said]]) -> Prediction:
 class _Generate:
     max_new_tokens: int
 
-    def __call__(
-        self, model: ComposedModel, queries: Sequence[Query], pieces: Sequence[_Piece]
-    ) -> list[_Said]:
+    def __call__(self, model: ComposedModel, queries: Sequence[Query], pieces: Sequence[_Piece]) -> list[_Said]:
         batch = _batch(model, pieces)
         with model.using(_rows(queries, pieces)):
-            found = model.generate_ids(
-                batch.input_ids, batch.attention_mask, max_new_tokens=self.max_new_tokens
-            )
+            found = model.generate_ids(batch.input_ids, batch.attention_mask, max_new_tokens=self.max_new_tokens)
         return [
             _Said(model.decode(ids), not finished, found.mean_log_likelihood(row))
             for row, (ids, finished) in enumerate(zip(found.ids, found.finished, strict=True))
@@ -140,9 +136,7 @@ class _Generate:
 class _Rank:
     candidates: tuple[str, ...]
 
-    def __call__(
-        self, model: ComposedModel, queries: Sequence[Query], pieces: Sequence[_Piece]
-    ) -> list[_Said]:
+    def __call__(self, model: ComposedModel, queries: Sequence[Query], pieces: Sequence[_Piece]) -> list[_Said]:
         batch = _batch(model, pieces)
         with model.using(_rows(queries, pieces)):
             scores_bc = model.rank_ids(batch.input_ids, batch.attention_mask, self.candidates)
@@ -163,9 +157,7 @@ def _rows(queries: Sequence[Query], pieces: Sequence[_Piece]) -> Composition | l
     return compositions[0] if all(each == compositions[0] for each in compositions) else compositions
 
 
-def _by_way(
-    queries: Sequence[Query], pieces: Sequence[_Piece], tokenizer: Any
-) -> dict[_Generate | _Rank, list[int]]:
+def _by_way(queries: Sequence[Query], pieces: Sequence[_Piece], tokenizer: Any) -> dict[_Generate | _Rank, list[int]]:
     """Groups rows by how they are answered: only rows decoded alike share a batch."""
     ways: dict[_Generate | _Rank, list[int]] = {}
     for place, piece in enumerate(pieces):

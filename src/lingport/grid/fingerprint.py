@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lingport.config.data import ExampleSource, TextSource, locate
 from lingport.data.languages import fill_placeholders
@@ -30,7 +30,7 @@ def source_fingerprint(source: TextSource | ExampleSource, language: str) -> str
 
     Hub data are known by name, configuration, split and revision; the demo corpus by its own files.
     """
-    source = fill_placeholders(source, language)
+    source = cast(TextSource | ExampleSource, fill_placeholders(cast(Any, source), language))
     settings = source.model_dump(mode="json", exclude=_PLACES)
     named = [*source.paths, *filter(None, [getattr(source, "labels_path", None)])]
     contents = [_file_hash(path) for pattern in named for path in locate(pattern)]
@@ -57,8 +57,6 @@ def _demo_hash() -> str:
     digest = hashlib.sha256(version("babel").encode())
     folder = files("lingport.demo")
     parts = [*folder.iterdir(), *(folder / "sentences").iterdir()]
-    for part in sorted(
-        (p for p in parts if p.name.endswith((".py", ".yaml")) and p.is_file()), key=lambda p: p.name
-    ):
+    for part in sorted((p for p in parts if p.name.endswith((".py", ".yaml")) and p.is_file()), key=lambda p: p.name):
         digest.update(part.name.encode() + part.read_bytes())
     return digest.hexdigest()

@@ -88,7 +88,7 @@ class TransferModule(nn.Module, ABC):
     """
 
     kind: ClassVar[str]
-    settings_type: ClassVar[type[Settings]]
+    settings_type: ClassVar[type[Any]]
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ Shapes: B rows, S tokens, D model width, R bottleneck width, N sites.
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +33,7 @@ class BottleneckAdapter(TransferModule):
     """
 
     kind: ClassVar[str] = "adapter"
-    settings_type: ClassVar[type[AdapterSettings]] = AdapterSettings
+    settings_type: ClassVar[type[Any]] = AdapterSettings
 
     def __init__(self, settings: AdapterSettings, *, tensors: dict[str, Tensor]) -> None:
         super().__init__(settings)
@@ -56,11 +56,9 @@ class BottleneckAdapter(TransferModule):
         return cls(
             settings,
             tensors={
-                "down_weight": torch.randn(num_sites, bottleneck, width, generator=generator)
-                * settings.init_std,
+                "down_weight": torch.randn(num_sites, bottleneck, width, generator=generator) * settings.init_std,
                 "down_bias": torch.zeros(num_sites, bottleneck),
-                "up_weight": torch.randn(num_sites, width, bottleneck, generator=generator)
-                * settings.init_std,
+                "up_weight": torch.randn(num_sites, width, bottleneck, generator=generator) * settings.init_std,
                 "up_bias": torch.zeros(num_sites, width),
             },
         )
@@ -70,9 +68,7 @@ class BottleneckAdapter(TransferModule):
         """Returns an adapter of the tensors' shapes; see `TransferModule.empty`."""
         missing = [name for name in _NAMES if name not in tensors]
         if missing:
-            raise ModuleError(
-                f"a bottleneck adapter needs the tensors {', '.join(_NAMES)}; missing: {missing}"
-            )
+            raise ModuleError(f"a bottleneck adapter needs the tensors {', '.join(_NAMES)}; missing: {missing}")
         shape = tensors["down_weight"].shape
         if len(shape) != 3:
             raise ModuleError(f"'down_weight' has shape {tuple(shape)}, not (N, R, D)")
@@ -97,10 +93,7 @@ class BottleneckAdapter(TransferModule):
                 f"{layout.width}",
                 hint="load it with the backbone that it was trained on",
             )
-        return [
-            OutputBinding(site.name, site.path, partial(self.transform, index))
-            for index, site in enumerate(sites)
-        ]
+        return [OutputBinding(site.name, site.path, partial(self.transform, index)) for index, site in enumerate(sites)]
 
     def transform(self, index: int, h_bsd: Tensor) -> Tensor:
         """Returns `h + up(relu(down(h)))` for hidden states (B, S, D) of one site."""

@@ -5,7 +5,7 @@ The upper reference of the comparison. The backbone itself stays as it is.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class FullWeights(TransferModule):
     """
 
     kind: ClassVar[str] = "full"
-    settings_type: ClassVar[type[FullSettings]] = FullSettings
+    settings_type: ClassVar[type[Any]] = FullSettings
 
     def __init__(self, settings: FullSettings, *, tensors: dict[str, Tensor]) -> None:
         super().__init__(settings)
@@ -53,9 +53,7 @@ class FullWeights(TransferModule):
     def bind(self, layout: Layout) -> list[Binding]:
         """Returns the binding to all weights; see `TransferModule.bind`."""
         own = {_key(name): parameter for name, parameter in layout.model.named_parameters()}
-        if {name: tuple(p.shape) for name, p in own.items()} != {
-            k: tuple(v.shape) for k, v in self.weights.items()
-        }:
+        if {name: tuple(p.shape) for name, p in own.items()} != {k: tuple(v.shape) for k, v in self.weights.items()}:
             raise ModuleError(
                 "the weights are not those of this backbone's architecture",
                 hint="load it with the backbone that it was trained on",

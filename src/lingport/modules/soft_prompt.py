@@ -36,7 +36,7 @@ class SoftPrompt(TransferModule):
     """
 
     kind: ClassVar[str] = "prompt"
-    settings_type: ClassVar[type[PromptSettings]] = PromptSettings
+    settings_type: ClassVar[type[Any]] = PromptSettings
     fixed: Tensor
 
     def __init__(self, settings: PromptSettings, *, prompt: Tensor, fixed: Tensor) -> None:
@@ -66,9 +66,7 @@ class SoftPrompt(TransferModule):
         trained = torch.empty_like(tensors["prompt"])
         fixed = tensors.get("fixed", trained[:0])
         if fixed.ndim != 2 or fixed.shape[1] != trained.shape[1]:
-            raise ModuleError(
-                f"the tensor 'fixed' has shape {tuple(fixed.shape)}, not (F, {trained.shape[1]})"
-            )
+            raise ModuleError(f"the tensor 'fixed' has shape {tuple(fixed.shape)}, not (F, {trained.shape[1]})")
         return cls(settings, prompt=trained, fixed=torch.empty_like(fixed))
 
     def rows(self) -> Tensor:
@@ -88,9 +86,7 @@ class SoftPrompt(TransferModule):
 def _token_ids(backbone: Backbone, text: str, *, keep_eos: bool = False) -> list[int]:
     ids = backbone.tokenizer(text, add_special_tokens=False).input_ids
     if not ids:
-        raise ModuleError(
-            "a prompt cannot start from an empty text", hint="give a text with at least one word"
-        )
+        raise ModuleError("a prompt cannot start from an empty text", hint="give a text with at least one word")
     return [*ids, backbone.tokenizer.eos_token_id] if keep_eos else ids
 
 

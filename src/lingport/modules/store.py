@@ -98,9 +98,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModuleError(
-            f"not valid JSON: {error}", where=str(file), hint="save or copy the module again"
-        ) from error
+        raise ModuleError(f"not valid JSON: {error}", where=str(file), hint="save or copy the module again") from error
     if not isinstance(manifest, dict) or set(manifest) != _KEYS:
         keys = sorted(_KEYS ^ set(manifest)) if isinstance(manifest, dict) else sorted(_KEYS)
         raise ModuleError(
@@ -150,9 +148,7 @@ def load_module(path: str | Path, backbone: Backbone) -> TransferModule:
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ModuleError(
-            f"tensors do not fit a module of kind {kind.kind!r}: {error}", where=where
-        ) from error
+        raise ModuleError(f"tensors do not fit a module of kind {kind.kind!r}: {error}", where=where) from error
     module.provenance = provenance
     module.to(backbone.device).requires_grad_(False)
     module.bind(backbone.layout)  # shapes are checked here, not at the first forward pass
@@ -184,9 +180,7 @@ def _read_tensors(file: Path, sha256: str) -> dict[str, torch.Tensor]:
         raise ModuleError(f"not a safetensors file: {error}", where=str(file)) from error
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
-            raise ModuleError(
-                f"the tensor {name!r} holds NaN or infinity", where=str(file), hint="train it again"
-            )
+            raise ModuleError(f"the tensor {name!r} holds NaN or infinity", where=str(file), hint="train it again")
     return tensors
 
 

@@ -21,7 +21,7 @@ from lingport.report.tables import Scores
 GREY = "#7d8590"
 # Okabe and Ito's palette: told apart by colour-blind readers.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c6d31", "#7d8590"]
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "lingport",
     "svg.fonttype": "none",
     "font.family": "sans-serif",

@@ -259,7 +259,8 @@ def summary(scores: Iterable[Scores]) -> list[str]:
             said.append(f"{each.task} from {each.source}: not all cells are done.")
             continue
         best, label = known[0]
-        text = f"{each.task} from {each.source}: {label} is best with {best:.1f} {each.score} over {len(each.zero_shot())} languages"
+        where = f"over {len(each.zero_shot())} languages"
+        text = f"{each.task} from {each.source}: {label} is best with {best:.1f} {each.score} {where}"
         others = {name: value for value, name in known}
         if "none" in others and label != "none":
             text += f"; without any module {others['none']:.1f}"

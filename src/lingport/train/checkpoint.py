@@ -51,11 +51,7 @@ def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """Returns the optimiser's state as flat tensors, named `<parameter index>.<entry>`."""
     state = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{name}": torch.as_tensor(value)
-        for index, part in state.items()
-        for name, value in part.items()
-    }
+    return {f"{index}.{name}": torch.as_tensor(value) for index, part in state.items() for name, value in part.items()}
 
 
 def load_optimizer_tensors(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:

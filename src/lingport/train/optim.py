@@ -64,9 +64,7 @@ class Adafactor(Optimizer):
             state["row"].mul_(decay).add_(square.mean(dim=-1), alpha=1.0 - decay)
             state["column"].mul_(decay).add_(square.mean(dim=-2), alpha=1.0 - decay)
             row, column = state["row"], state["column"]
-            scale_rc = (row / row.mean(dim=-1, keepdim=True)).rsqrt_().unsqueeze(-1) * column.unsqueeze(
-                -2
-            ).rsqrt()
+            scale_rc = (row / row.mean(dim=-1, keepdim=True)).rsqrt_().unsqueeze(-1) * column.unsqueeze(-2).rsqrt()
         else:
             state["square"].mul_(decay).add_(square, alpha=1.0 - decay)
             scale_rc = state["square"].rsqrt()
