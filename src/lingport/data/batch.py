@@ -45,10 +45,9 @@ def tokenize(tokenizer: Any, text: str, max_tokens: int | None = None) -> tuple[
         max_tokens: Longest result, end-of-sequence included; None: no limit.
     """
     ids = tokenizer(text, add_special_tokens=False).input_ids
-    cut = max_tokens is not None and len(ids) + 1 > max_tokens
-    if cut:
-        ids = ids[: max_tokens - 1]
-    return [*ids, tokenizer.eos_token_id], cut
+    if max_tokens is None or len(ids) < max_tokens:
+        return [*ids, tokenizer.eos_token_id], False
+    return [*ids[: max_tokens - 1], tokenizer.eos_token_id], True
 
 
 def collate(rows: Sequence[Row], *, pad_id: int) -> Batch:
