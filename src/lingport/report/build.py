@@ -5,30 +5,28 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jinja2 import Environment
-
-from lingport import __version__
-from lingport.report import plots
-from lingport.report.read import Run, read_run
+from lingport.report import words
+from lingport.report.markdown import markdown, markdown_table
+from lingport.report.page import html_page
+from lingport.report.read import Row, Run, read_run
+from lingport.report.scores import Scores, collect_scores
 from lingport.report.tables import (
-    Scores,
     Table,
-    collect_scores,
+    cost_table,
     failure_table,
     gain_table,
     job_table,
     language_table,
     score_table,
-    summary,
     unusable_table,
 )
 
-_RESULT_COLUMNS = ("task", "configuration", "policy", "source", "target", "seed", "status", "main_score")
+__all__ = ["Report", "build_report", "markdown_table"]
+_COORDINATES = ("task", "configuration", "policy", "source", "target", "seed", "status", "main_score")
+_COSTS = ("majority", "num_trained", "seconds", "peak_bytes", "error", "cell")
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,9 @@ class Report:
         run: What was read.
         scores: Scores per task and source.
         score_tables: Their tables.
-        others: Language modules, jobs, unusable outputs, failures.
-        summary: A sentence per task.
+        others: Language modules, unusable outputs, jobs, failures: those that there are.
+        counts: A sentence on how much of the run is done.
+        summary: A sentence per task and source.
         html: The page.
         markdown: The same as text.
         csv: One row per cell.
@@ -50,10 +49,24 @@ class Report:
     scores: list[Scores]
     score_tables: list[Table]
     others: list[Table]
+    counts: str
     summary: list[str]
     html: Path
     markdown: Path
     csv: Path
+
+    @property
+    def all_tables(self) -> list[Table]:
+        """Every table, in the order of the page."""
+        tables: list[Table | None] = []
+        for scores, table in zip(self.scores, self.score_tables, strict=True):
+            tables += [table, gain_table(scores), cost_table(self.run, scores)]
+        return [table for table in [*tables, *self.others] if table is not None]
+
+    @property
+    def tables(self) -> list[dict[str, Any]]:
+        """Every table as plain data: title, note, columns, rows of label and cells (text, value, rank)."""
+        return [table.plain() for table in self.all_tables]
 
 
 def build_report(run_dir: Path) -> Report:
@@ -63,27 +76,29 @@ def build_report(run_dir: Path) -> Report:
         run_dir: A run's folder; the run may be under way or partly failed.
 
     Raises:
-        DataError: There is no run.
+        DataError: There is no run, or a file of it is damaged.
     """
     run = read_run(run_dir)
     scores = collect_scores(run)
-    found = (language_table(run), unusable_table(run), job_table(run), failure_table(run))
+    found = (failure_table(run), language_table(run), unusable_table(run), job_table(run))
     folder = run_dir / "report"
-    folder.mkdir(parents=True, exist_ok=True)
     report = Report(
         run,
         scores,
         [score_table(each) for each in scores],
         [table for table in found if table is not None],
-        summary(scores),
+        words.counts(run),
+        words.summary(scores),
         folder / "index.html",
         folder / "report.md",
         folder / "results.csv",
     )
+    sentences = [report.counts, *report.summary]
+    folder.mkdir(parents=True, exist_ok=True)
     for file, text in (
-        (report.html, _html(report)),
-        (report.markdown, _markdown(report)),
-        (report.csv, _csv(run)),
+        (report.html, html_page(run, sentences, scores, report.score_tables, report.others)),
+        (report.markdown, markdown(run.recipe, sentences, report.all_tables)),
+        (report.csv, results_csv(run)),
     ):
         staging = file.with_name(f".{file.name}")
         staging.write_text(text, encoding="utf-8")
@@ -91,102 +106,20 @@ def build_report(run_dir: Path) -> Report:
     return report
 
 
-def counts(run: Run) -> str:
-    """Returns a sentence on how many cells and jobs are done and failed."""
-    done = sum(row["status"] == "done" for row in run.results)
-    failed = sum(job["status"] != "done" for job in run.jobs)
-    seconds = sum(job.get("seconds") or 0.0 for job in run.jobs)
-    text = f"{done} cells done, {len(run.jobs)} jobs in {seconds / 60:.1f} minutes of work."
-    return f"{text} {failed} jobs failed or were blocked." if failed else text
-
-
-def _html(report: Report) -> str:
-    run = report.run
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string((files("lingport.report") / "page.html.j2").read_text(encoding="utf-8"))
-    tasks = [
-        {
-            "table": table,
-            "heat": plots.heat_map(each),
-            "gain_table": gain_table(each),
-            "gain": plots.gain_plot(each),
-            "cost": plots.cost_plot(run, each),
-        }
-        for each, table in zip(report.scores, report.score_tables, strict=True)
-    ]
-    return page.render(
-        title=run.recipe["name"],
-        description=run.recipe.get("description", ""),
-        counts=counts(run),
-        summary=report.summary,
-        tasks=tasks,
-        curves=_curves(run),
-        others=report.others,
-        recipe=yaml.safe_dump(run.recipe, allow_unicode=True, sort_keys=False),
-        version=__version__,
-        backbone=run.recipe["backbone"]["name"],
-    )
-
-
-def _curves(run: Run) -> list[tuple[str, str]]:
-    """Groups training jobs: language modules by kind, task modules by task, one seed each."""
-    seed = f"-s{run.recipe['seeds'][0]}"
-    trained = [job for job in run.jobs if job["phase"] != "evaluate" and job["name"].endswith(seed)]
-    groups: dict[tuple[str, str], list[str]] = {}
-    for job in trained:
-        parts = job["name"].split("-")
-        title = f"Language modules: {parts[0]}" if job["phase"] == "language" else f"Task modules: {parts[1]}"
-        groups.setdefault((job["phase"], title), []).append(job["name"])
-    drawn = [(title, plots.curves(run, phase, title, names)) for (phase, title), names in groups.items()]
-    return [(title, curve) for title, curve in drawn if curve is not None]
-
-
-def _markdown(report: Report) -> str:
-    run = report.run
-    parts = [f"# {run.recipe['name']}", run.recipe.get("description", ""), counts(run)]
-    parts.append("\n".join(f"* {line}" for line in report.summary))
-    for table in [*report.score_tables, *report.others]:
-        parts += [f"## {table.title}", markdown_table(table), table.note]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def markdown_table(table: Table) -> str:
-    """Returns a table in Markdown; the best of a column bold, the second in italics."""
-    marks = {0: "", 1: "**", 2: "*"}
-    lines = [table.head, ["---", *["---:"] * (len(table.head) - 1)]]
-    for label, cells in table.rows:
-        lines.append([label, *(f"{marks[cell.rank]}{_inline(cell.text)}{marks[cell.rank]}" for cell in cells)])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(table.head))]
-    return "\n".join(
-        "| " + " | ".join(_padded(text, width) for text, width in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
-
-
-def _padded(text: str, width: int) -> str:
-    if text.startswith("---"):
-        return "-" * (width - 1) + text[-1]
-    return text.ljust(width)
-
-
-def _inline(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _csv(run: Run) -> str:
-    """All cells with all scores and counts; a missing value is empty."""
+def results_csv(run: Run) -> str:
+    """Returns all cells with all scores (0 to 1) and counts; a missing value is empty."""
     names = sorted({name for row in run.results for name in row.get("scores", {})})
     count_names = sorted({name for row in run.results for name in row.get("counts", {})})
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*_RESULT_COLUMNS, *names, *(f"num_{name}" for name in count_names), "seconds"])
+    writer.writerow([*_COORDINATES, *names, *(f"num_{name}" for name in count_names), *_COSTS])
     for row in sorted(run.results, key=_order):
-        values: list[Any] = [row.get(key, "") for key in _RESULT_COLUMNS]
+        values: list[Any] = [row.get(key, "") for key in _COORDINATES]
         values += [row.get("scores", {}).get(name, "") for name in names]
         values += [row.get("counts", {}).get(name, "") for name in count_names]
-        writer.writerow([*values, row.get("seconds", "")])
+        writer.writerow([*values, *(row.get(key, "") for key in _COSTS)])
     return stream.getvalue()
 
 
-def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+def _order(row: Row) -> tuple[Any, ...]:
     return tuple(row[key] for key in ("task", "source", "configuration", "policy", "target", "seed"))
