@@ -74,6 +74,8 @@ class Backbone:
         from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
         where = str(EMBEDDED.get(name, name))
+        if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(where).is_dir():
+            raise BackboneError(f"there is no folder {name!r}", hint="check the path, or give a hub name: user/model")
         try:
             config = AutoConfig.from_pretrained(where, revision=revision)
         except (OSError, ValueError) as error:
