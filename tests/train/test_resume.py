@@ -49,7 +49,9 @@ def test_interrupted_anywhere_it_ends_in_the_same_bits(name, stop, tmp_path):
 @pytest.mark.slow
 def test_killed_by_the_system_it_ends_in_the_same_bits(tmp_path):
     file = tmp_path / "c.safetensors"
-    code = f"from tests.train_runs import until_killed; until_killed({str(file)!r})"
+    # Sums over other numbers of threads round otherwise; the same machine starts with the same number.
+    threads = f"import torch; torch.set_num_threads({torch.get_num_threads()})"
+    code = f"{threads}; from tests.train_runs import until_killed; until_killed({str(file)!r})"
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
     )

@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -324,9 +325,24 @@ def pretrain(
     recipe = recipe if isinstance(recipe, PretrainRecipe) else read_recipe(recipe)
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
+    with _process_settings(recipe.threads):
+        return _pretrain(recipe, folder, progress)
+
+
+@contextmanager
+def _process_settings(threads: int | None) -> Iterator[None]:
+    """Threads of the recipe and no denormal numbers, within the block only: others in the process have their own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(False)
+
+
+def _pretrain(recipe: PretrainRecipe, folder: Path, progress: Progress | None) -> Path:
     started = time.monotonic()
     texts = read_texts(recipe, split="train")
     tokenizer = _tokenizer(recipe, folder, texts)
