@@ -7,11 +7,11 @@ READY := $(VENV)/.ready
 .PHONY: demo test check setup clean
 
 demo: $(READY)
-	@echo "== demo: seven configurations on the embedded nano backbone, English to other languages (about 5 minutes)"
+	@echo "== demo: seven configurations on the embedded nano backbone, English to other languages (about 3 minutes)"
 	$(BIN)/lingport demo
 
 test: $(READY)
-	@echo "== tests (about 5 minutes on two cores)"
+	@echo "== tests (about two minutes on two cores)"
 	$(BIN)/python -m pytest
 
 check: $(READY)
