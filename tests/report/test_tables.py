@@ -1,8 +1,7 @@
-"""Tables and sentences of a made-up run, checked against its numbers computed anew."""
+"""Tables of a made-up run, checked against its numbers computed anew."""
 
 from __future__ import annotations
 
-import json
 import statistics
 from dataclasses import replace
 
@@ -10,161 +9,181 @@ import pytest
 
 from lingport.report import words
 from lingport.report.build import build_report
-from lingport.report.markdown import markdown_table
-from lingport.report.read import Run, read_run
-from lingport.report.scores import collect_scores, num_expected
-from lingport.report.tables import (
-    MISSING,
-    PARTIAL,
-    Cell,
-    Table,
-    cost_table,
-    gain_table,
-    job_table,
-    language_table,
-    score_table,
-    unusable_table,
-)
+from lingport.report.read import Run
+from lingport.report.scores import AVERAGE, Scores, collect_scores
+from lingport.report.standings import collect_standings
+from lingport.report.table import ABOVE, BELOW, FAILED, MISSING, PARTIAL, Cell, ranked
+from lingport.report.tables import control_table, score_table, transfer_tables
 
-from .made_run import SEEDS, made_score
+from .made_run import SEEDS, cell_named, made_score
 
 
-def column(table: Table, name: str) -> dict[str, Cell]:
-    place = table.head.index(name) - 1
-    return {label: cells[place] for label, cells in table.rows}
+def mean(configuration: str, target: str, *, policy: str = "target", task: str = "ner", source: str = "en") -> float:
+    names = (f"{configuration}-{task}-{source}-{target}-{policy}-s{seed}" for seed in SEEDS)
+    return 100 * statistics.fmean(made_score(cell_named(name)) for name in names)
 
 
-def mean(task: str, configuration: str, target: str) -> float:
-    return 100 * statistics.fmean(made_score(task, configuration, "target", target, seed) for seed in SEEDS)
+def test_means_over_seeds_and_the_zero_shot_average(table_called, column):
+    table = table_called("ner from en: f1 by target language")
+    assert table.head == ["configuration", "de", "es", "sk", "average", "en (source)"]
+    assert column(table, "de")["ta"].value == pytest.approx(mean("ta", "de"))
+    assert column(table, "de")["ta"].text == f"{mean('ta', 'de'):.1f}"
+    expected = statistics.fmean(mean("ta", target) for target in ("de", "es", "sk"))
+    assert column(table, "average")["ta"].value == pytest.approx(expected)
 
 
-def test_a_failed_seed_leaves_a_marked_mean_of_the_others(made: Run):
-    ner = score_table(collect_scores(made)[0])
-    cell = column(ner, "sk")["la+tp"]
-    assert cell.text == f"{100 * made_score('ner', 'la+tp', 'target', 'sk', 1):.1f}{PARTIAL}"
-    assert column(ner, "average")["la+tp"].text.endswith(PARTIAL)
-    assert PARTIAL in ner.note and PARTIAL not in column(ner, "sk")["lp+tp"].text
+def test_every_mean_has_an_interval_around_it(table_called):
+    for _, cells in table_called("ner from en: f1 by target language").rows:
+        for cell in cells:
+            if cell.value is not None:
+                assert cell.interval is not None
+                assert cell.interval[0] <= cell.value + 1e-9 and cell.value <= cell.interval[1] + 1e-9
 
 
-def test_none_needs_one_seed_only(made: Run):
-    assert column(score_table(collect_scores(made)[0]), "de")["none"].tail == ""
-    assert num_expected(made) == 2 * 4 * (1 + 10 * 2)
+def test_a_failed_seed_leaves_a_marked_mean_of_the_others(table_called, column):
+    table = table_called("ner from en: f1 by target language")
+    one = made_score(cell_named("la+tp-ner-en-sk-target-s1"))
+    assert column(table, "sk")["la+tp"].text == f"{100 * one:.1f}"
+    assert PARTIAL in column(table, "sk")["la+tp"].marks and PARTIAL in column(table, "average")["la+tp"].marks
+    assert PARTIAL in table.note and PARTIAL not in column(table, "sk")["lp+tp"].marks
+    assert PARTIAL not in column(table, "de")["none"].marks  # one seed is all that it needs
+
+
+def test_missing_and_failed_cells_are_shown_and_not_averaged(table_called, column, ner: Scores):
+    table = table_called("ner from en: f1 by target language")
+    assert column(table, "es")["tp"].text == MISSING and column(table, "average")["tp"].text == MISSING
+    without = {place: values for place, values in ner.values.items() if place != ("la+tp", "sk")}
+    table = score_table(replace(ner, values=without), {}, name="x")
+    assert column(table, "sk")["la+tp"].text == FAILED
+
+
+def test_best_and_second_of_each_column_are_marked(table_called, column):
+    marks = column(table_called("ner from en: f1 by target language"), "sk")
+    assert {label: cell.rank for label, cell in marks.items() if cell.rank} == {"lp+ta": 1, "la+ta": 2}
 
 
 def test_no_row_is_marked_where_many_tie():
     rows = [(str(index), [Cell("0.0", 0.0)]) for index in range(5)] + [("best", [Cell("9.0", 9.0)])]
-    from lingport.report.tables import _ranked
-
-    assert [cells[0].rank for _, cells in _ranked(rows)] == [0, 0, 0, 0, 0, 1]
+    assert [cells[0].rank for _, cells in ranked(rows)] == [0, 0, 0, 0, 0, 1]
 
 
-def test_gain_is_the_difference_to_ta(made: Run):
-    gains = gain_table(collect_scores(made)[1])
-    assert gains is not None
-    expected = {t: mean("topic", "lp+ta", t) - mean("topic", "ta", t) for t in ("de", "es", "sk")}
-    assert column(gains, "es")["lp+ta"].value == pytest.approx(expected["es"])
-    assert column(gains, "average")["lp+ta"].text == f"{statistics.fmean(expected.values()):+.1f}"
-    assert "ta" not in column(gains, "es") and "en" not in gains.head
+def test_the_upper_reference_is_no_competitor(ner: Scores, column):
+    full = {("full", target): [0.99] for target in ner.targets}
+    scores = replace(ner, labels=[*ner.labels, "full"], values={**ner.values, **full})
+    table = score_table(scores, {}, name="x")
+    assert column(table, "sk")["full"].rank == 0 and column(table, "sk")["lp+ta"].rank == 1
+    assert "full is the upper reference" in table.note and "above it is full with 99.0" in words.best(scores)
+    standings = collect_standings([scores])
+    assert standings is not None and "full" not in standings.labels
 
 
-def test_language_modules_by_language_and_kind(made: Run):
-    table = language_table(made)
-    assert table is not None and table.head[1:4] == ["without", "with adapter", "adapter change"]
-    assert column(table, "without")["sk"].value == pytest.approx(4.5)
-    assert column(table, "with adapter")["sk"].value == pytest.approx(4.5 - 0.45 - 0.015)
-    assert column(table, "prompt change")["en"].text == "-0.215"
+def test_arrows_stand_where_the_paired_interval_is_clear_of_zero(table_called, column):
+    scores = column(table_called("ner from en: f1 by target language"), AVERAGE)
+    gains = column(table_called("ner from en: gain over ta"), AVERAGE)
+    assert scores["lp+ta"].marks == ABOVE and scores["none"].marks == BELOW
+    for label, cell in gains.items():
+        if cell.marks:
+            assert cell.interval is not None and (cell.interval[0] > 0) == (cell.marks == ABOVE)
+        assert label != "ta" and cell.marks == scores[label].marks.replace(PARTIAL, "")
 
 
-def test_costs_of_task_and_language_modules(made: Run):
-    table = cost_table(made, collect_scores(made)[0])
-    assert table is not None and "none" not in column(table, "average")
-    assert column(table, "task numbers")["lp+ta"].value == 19_264
-    assert column(table, "language numbers")["lp+ta"].value == 9_600
-    assert column(table, "language numbers")["ta"].text == MISSING
-    assert column(table, "task s")["ta"].value == pytest.approx(35.5)
+def test_comparisons_are_corrected_together(ner: Scores):
+    alone = ner.compare([("la+ta", "ta")])["la+ta", "ta", "de"].p_value
+    together = ner.compare([(label, "ta") for label in ner.labels if label != "ta"])["la+ta", "ta", "de"].p_value
+    assert together > alone
 
 
-def test_jobs_and_unusable_outputs(made: Run):
-    jobs, unusable = job_table(made), unusable_table(made)
-    assert jobs is not None and len(jobs.rows) == 2 * 4 * 2 + 2 * 6 * 2
-    assert column(jobs, "kept step")["ta-ner-en-s1"].value == 300
-    assert unusable is not None
-    assert column(unusable, "unreadable")["ner, ta"].value == 4 * 4 * 2
-    assert column(unusable, "outputs")["ner, la+tp"].value == 200 * (4 * 2 - 1)
-    assert column(unusable, "wrong script")["topic, ta"].text == MISSING
+def test_gain_is_the_difference_to_ta_and_shaded(table_called, column):
+    table = table_called("ner from en: gain over ta")
+    assert "en" not in table.head
+    cells = column(table, "es")
+    assert cells["lp+ta"].value == pytest.approx(mean("lp+ta", "es") - mean("ta", "es"))
+    assert cells["lp+ta"].text == f"{mean('lp+ta', 'es') - mean('ta', 'es'):+.1f}"
+    low, high = (int(cells[label].shade[5:], 16) - int(cells[label].shade[1:3], 16) for label in ("none", "lp+ta"))
+    assert low < 0 < high  # red below, blue above
 
 
-def test_the_summary_names_the_best_and_what_it_beats(made: Run):
-    ner, topic = words.summary(collect_scores(made))
-    average = statistics.fmean(mean("topic", "lp+ta", target) for target in ("de", "es", "sk"))
-    assert f"lp+ta is best with {average:.1f} accuracy over 3 languages" in topic
-    assert "largest class" not in topic and ner.startswith("ner from en")
+def test_controls_stand_under_their_configuration(table_called, column, ner: Scores):
+    table = table_called("ner from en: controls")
+    assert [label for label, _ in table.rows][:2] == ["la+ta", "la+ta (source module kept)"]
+    found = column(table, "difference")
+    wanted = [mean("lp+ta", t, policy="source") - mean("lp+ta", t) for t in ("de", "es", "sk")]
+    assert found["lp+ta (source module kept)"].value == pytest.approx(statistics.fmean(wanted))
+    assert found["lp+ta"].text == "" and found["lp+ta (source module kept)"].interval is not None
+    assert control_table(replace(ner, controls={}), {}, name="x") is None
+    assert "lp+ta (source module kept)" not in column(table_called("ner from en: f1 by target language"), "de")
 
 
-def test_the_summary_says_when_chance_or_a_control_is_not_beaten(made: Run):
-    topic = collect_scores(made)[1]
-    chance = replace(topic, majority=dict.fromkeys(topic.targets, 0.9))
-    assert "not above the largest class (90.0)" in words.summary([chance])[0]
-    control = {("lp+ta (source module kept)", target): [0.99] for target in topic.targets}
-    assert (
-        "above it is lp+ta (source module kept) with 99.0"
-        in words.summary([replace(topic, values={**topic.values, **control})])[0]
-    )
+def test_transfer_maps_have_a_row_per_source(made_report, column):
+    scores = [each for each in made_report.scores if each.task == "ner"]
+    tables = transfer_tables("ner", scores)
+    table = next(each for each in tables if each.title.startswith("ner: lp+ta"))
+    assert [label for label, _ in table.rows] == ["en", "de"] and table.head == ["source", "de", "en", "es", "sk"]
+    assert column(table, "sk")["de"].value == pytest.approx(mean("lp+ta", "sk", source="de"))
+    assert all(cell.shade for _, cells in table.rows for cell in cells)
+
+
+def test_several_sources_at_once_are_left_out_of_the_average(made: Run):
+    rows = [{**row, "source": "de+en"} for row in made.results if row["source"] == "en" and row["task"] == "ner"]
+    scores = collect_scores(replace(made, results=rows, asked=rows), {})
+    assert [each.source for each in scores] == ["de+en"]
+    assert scores[0].zero_shot() == ["es", "sk"] and scores[0].in_source() == ["en", "de"]
+
+
+def test_a_wrong_module_is_averaged_without_its_own_language(ner: Scores, column):
+    label = "lp+ta (wrong module: de)"
+    values = {**ner.values, (label, "es"): [0.3], (label, "sk"): [0.1], (label, "en"): [0.2]}
+    scores = replace(ner, controls={label: "lp+ta"}, values=values, unasked={(label, "de")})
+    table = control_table(scores, {}, name="x")
+    assert table is not None and column(table, "de")[label].text == ""
+    assert column(table, AVERAGE)[label].text == "20.0"
+    expected = 20 - statistics.fmean(mean("lp+ta", target) for target in ("es", "sk"))
+    assert column(table, "difference")[label].value == pytest.approx(expected)
+    assert "leaves its own language out" in table.note
+
+
+def test_the_summary_names_all_that_are_equal(ner: Scores):
+    flat = {(label, target): [0.5] for label in ("ta", "tp", "lp+ta") for target in ner.targets}
+    three = replace(ner, labels=["ta", "tp", "lp+ta"], controls={}, estimates={}, values=flat)
+    assert words.best(three).startswith("ner from en: all configurations are alike with 50.0 f1 over 3")
+    four = replace(three, labels=["none", *three.labels], values={**flat, ("none", "de"): [0.1]})
+    assert "all configurations" in words.best(four)  # none is not complete
+    lower = {("none", target): [0.1] for target in ner.targets}
+    assert "ta, tp and lp+ta are best with 50.0" in words.best(replace(four, values={**flat, **lower}))
+
+
+def test_the_largest_class_is_no_competitor(table_called, column):
+    title = "topic from en, 0 shots, prompt.num_virtual_tokens = 5: accuracy by target language"
+    table = table_called(title)
+    assert table.last == 1 and table.rows[-1][0] == "largest class"
+    assert column(table, "sk")["largest class"].text == "24.0" and not column(table, "sk")["largest class"].rank
+
+
+def test_the_summary_names_the_best_and_what_it_beats(ner: Scores):
+    text = words.best(ner)
+    average = statistics.fmean(mean("lp+ta", target) for target in ("de", "es", "sk"))
+    assert text.startswith(f"ner from en: lp+ta is best with {average:.1f} f1 [")
+    assert "over 3 languages; ta has" in text and "p < 0.001" in text and "(1 row not complete)" in text
+
+
+def test_the_summary_says_when_chance_or_a_control_is_not_beaten(ner: Scores):
+    chance = replace(ner, majority=dict.fromkeys(ner.targets, 0.9))
+    assert "not above the largest class (90.0)" in words.best(chance)
+    control = {("lp+ta (source module kept)", target): [0.99] for target in ner.targets}
+    said = words.best(replace(ner, values={**ner.values, **control}))
+    assert "above it is lp+ta (source module kept) with 99.0" in said
 
 
 def test_counts_of_cells(made: Run):
-    assert words.counts(made).startswith("163 of 168 cells are done, 3 failed, 2 are missing.")
-
-
-def test_two_sources_and_own_targets_of_a_task(made: Run):
-    recipe = {**made.recipe, "sources": ["en", "de"]}
-    recipe["tasks"] = [{"task": "ner", "name": None, "targets": ["sk"]}, {"task": "topic", "name": None}]
-    scores = collect_scores(replace(made, recipe=recipe))
-    assert [each.name for each in scores] == ["ner from en", "ner from de", "topic from en", "topic from de"]
-    assert scores[0].targets == ["sk"] and scores[3].targets == ["en", "es", "sk", "de"]
-    assert score_table(scores[0]).head == ["configuration", "sk", "average"]
-
-
-def test_a_task_whose_file_has_another_name(made: Run):
-    recipe = {**made.recipe, "tasks": [{"task": "mine/tagging.yaml", "name": None}, {"task": "topic", "name": None}]}
-    assert [each.task for each in collect_scores(replace(made, recipe=recipe))] == ["ner", "topic"]
+    assert words.counts(made).startswith("217 of 220 cells are done, 1 failed, 2 are missing.")
+    assert words.counts(made).endswith("1 job failed or could not begin.")
 
 
 def test_a_run_that_has_only_begun(made_dir, tmp_path):
-    (tmp_path / "recipe.yaml").write_bytes((made_dir / "recipe.yaml").read_bytes())
+    for name in ("recipe.yaml", "plan.jsonl"):
+        (tmp_path / name).write_bytes((made_dir / name).read_bytes())
     report = build_report(tmp_path)
-    assert "0 of 168 cells are done, 168 are missing" in report.counts
-    assert all(cell.text == MISSING for _, cells in report.score_tables[0].rows for cell in cells)
-    assert report.others == [] and report.csv.read_text().count("\n") == 1
-
-
-def test_tables_as_plain_data(made_report):
-    tables = json.loads(json.dumps(made_report.tables))
-    assert [table["title"] for table in tables][:2] == [
-        "ner from en: f1 by target language",
-        "ner from en: gain over ta",
-    ]
-    row = next(row for row in tables[0]["rows"] if row["label"] == "lp+ta")
-    assert row["cells"][0] == {
-        "text": row["cells"][0]["text"],
-        "value": pytest.approx(mean("ner", "lp+ta", "de")),
-        "rank": 1,
-    }
-
-
-def test_markdown_keeps_its_columns_whatever_a_cell_says():
-    table = Table("t", ["a", "b"], [("x|y", [Cell("two\nlines | of it")]), ("z", [Cell("1.0", 1.0, 1)])])
-    lines = markdown_table(table).splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert lines[2] == "| x\\|y | two lines \\| of it |"
-    assert lines[3].endswith("| " + "**1.0**".rjust(len("two lines \\| of it")) + " |")
-
-
-def test_reading_names_the_damaged_line(made_dir, tmp_path):
-    from lingport.errors import DataError
-
-    (tmp_path / "recipe.yaml").write_bytes((made_dir / "recipe.yaml").read_bytes())
-    (tmp_path / "results.jsonl").write_text('{"task": "ner"}\n')
-    with pytest.raises(DataError, match="without configuration") as caught:
-        read_run(tmp_path)
-    assert str(caught.value.where).endswith("results.jsonl:1")
+    assert report.sentences[0].startswith("0 of 220 cells are done, 220 are missing")
+    assert all(cell.text == MISSING for _, cells in report.tables[0].rows for cell in cells)
+    assert report.file("cells").read_text().count("\n") == 1
+    assert report.file("csv").read_text().count("\n") > 100

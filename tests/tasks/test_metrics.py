@@ -1,21 +1,24 @@
 """Scores against numbers computed by hand and against scikit-learn."""
 
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score
 
 from lingport.errors import DataError
-from lingport.tasks.catalogue import load_task
+from lingport.tasks.catalogue import load_task, task_from_text
 from lingport.tasks.metrics import (
-    Counts,
-    classification_scores,
     exact_match,
+    f1,
     multiset_counts,
     output_counts,
     output_rates,
+    precision,
+    recall,
     token_f1,
 )
 from lingport.tasks.normalise import normalise_label, normalise_mlqa, normalise_squad, normalise_text
@@ -24,17 +27,16 @@ ZERO: dict[str, Any] = {"zero_division": 0}
 LABELS = st.sampled_from(["a", "b", "c"])
 
 
-@pytest.mark.parametrize(
-    ("counts", "precision", "recall", "f1"),
-    [
-        (Counts(3, 1, 2), 3 / 4, 3 / 5, 6 / 9),
-        (Counts(0, 0, 0), 1, 1, 1),
-        (Counts(0, 2, 0), 0, 0, 0),
-        (Counts(0, 0, 2), 0, 0, 0),
-    ],
-)
-def test_counts(counts, precision, recall, f1):
-    assert (counts.precision, counts.recall, counts.f1) == pytest.approx((precision, recall, f1))
+def classify(labels, **more):
+    return task_from_text(json.dumps({"form": "classify", "input": "{text}", "labels": labels, **more}), name="t")
+
+
+def test_span_scores_of_sums():
+    totals = np.array([[3, 1, 2], [0, 0, 0], [0, 2, 0], [0, 0, 2]])
+    assert precision(totals) == pytest.approx([3 / 4, 1, 0, 0])
+    assert recall(totals) == pytest.approx([3 / 5, 1, 0, 0])
+    assert f1(totals) == pytest.approx([6 / 9, 1, 0, 0])
+    assert f1(totals.reshape(2, 2, 3)).shape == (2, 2)
 
 
 def test_items_given_twice_count_twice():
@@ -46,7 +48,7 @@ def test_items_given_twice_count_twice():
 def test_macro_f1_is_scikit_learns(pairs):
     given, gold = zip(*pairs, strict=True)
     expected = f1_score(gold, given, average="macro", **ZERO)
-    assert classification_scores(given, gold)["f1_macro"] == pytest.approx(expected)
+    assert classify(["a", "b", "c"]).score(given, gold)["f1_macro"] == pytest.approx(expected)
 
 
 @settings(max_examples=40)
@@ -54,7 +56,32 @@ def test_macro_f1_is_scikit_learns(pairs):
 def test_f1_of_one_class_is_scikit_learns_binary_one(pairs):
     given, gold = zip(*pairs, strict=True)
     expected = f1_score([x == "a" for x in gold], [x == "a" for x in given], **ZERO)
-    assert classification_scores(given, gold, positive="a")["f1"] == pytest.approx(expected)
+    scores = classify(["a", "b", "c"], positive="a").score(given, gold)
+    assert scores["f1"] == pytest.approx(expected)
+    assert scores["accuracy"] == pytest.approx(accuracy_score(gold, given))
+
+
+EXAMPLES = {
+    "qa": ("f1_mlqa", [None, "a b", "the c"], [("b",), ("c", "b a"), ()]),
+    "ner": ("precision", [None, (("PER", "a"),), (("PER", "a"), ("LOC", "b"))], [(), (("PER", "a"),) * 2, ()]),
+    "claims": ("f1", ["checkworthy", None, "not_checkworthy"], ["checkworthy", "not_checkworthy", "checkworthy"]),
+    "topic": ("f1_macro", ["health", None, "travel"], ["health", "travel", "sports"]),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@given(data=st.data())
+@settings(max_examples=20)
+def test_any_choice_of_examples_is_scored_by_weighting_their_counts(name, data):
+    """What a bootstrap rests on: a matrix product with the tally is the score of the examples drawn."""
+    score, answers, golds = EXAMPLES[name]
+    task = load_task(name)
+    measure = task.measure(score, language="en")
+    drawn = data.draw(st.lists(st.sampled_from(range(3)), min_size=1, max_size=6))
+    weights = np.bincount(drawn, minlength=3)
+    expected = task.score([answers[i] for i in drawn], [golds[i] for i in drawn], language="en")[score]
+    totals = np.stack([weights, weights]) @ measure.tally(answers, golds)
+    assert measure.value(totals) == pytest.approx([expected, expected])
 
 
 def test_token_f1_by_hand():
@@ -96,6 +123,8 @@ def test_normalise_squad(text, expected):
         ("zh-Hans", "上海", "上 海"),
         ("vi", "những cái nhà", "nhà"),
         ("ru", "«Война и мир»", "война и мир"),
+        ("el", "Η πόλη της Αθήνας", "πόλη αθήνας"),
+        ("ro", "Un oraș, o țară", "oraș țară"),
         ("cs", "der the la", "der the la"),
         ("en", "$5 + 3", "5 3"),
     ],

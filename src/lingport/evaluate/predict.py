@@ -6,14 +6,15 @@ Shapes: B rows, C candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from lingport.compose.composition import Composition
-from lingport.compose.model import ComposedModel
+from lingport.compose.model import ComposedModel, Footprint
 from lingport.data.batch import Batch, Row, by_length, collate, tokenize
 from lingport.tasks.base import Example, Task
 from lingport.tasks.windows import fit
@@ -47,6 +48,7 @@ class Prediction:
         output_cut: Whether the output had not ended at its longest length.
         num_windows: In how many pieces the input was read.
         confidence: Mean log-likelihood per output token (generated), or of the candidate (ranked).
+        seconds: The example's share of the time of its batches, each divided equally among its rows.
     """
 
     text: str
@@ -55,6 +57,7 @@ class Prediction:
     output_cut: bool
     num_windows: int
     confidence: float
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,9 @@ class _Piece:
     """One row to run: a window of a query."""
 
     query: int
-    input_ids: list[int]
+    input_ids: Sequence[int]
     cut: bool
+    num_tokens: int  # of the row that the backbone sees, prompts included
 
 
 @dataclass(frozen=True)
@@ -89,33 +93,47 @@ def predict(
         model: The backbone.
         queries: In any order.
         max_rows: Most rows of a batch.
-        max_tokens: Most input tokens of a batch, padding included.
+        max_tokens: Most input tokens of a batch, virtual tokens and padding included.
         on_progress: Told how many of all rows are done.
     """
-    tokenizer = model.backbone.tokenizer
-    pieces = []
-    for index, query in enumerate(queries):
-        for window in fit(query.task, query.example, query.language, tokenizer, with_target=False):
-            ids, cut = tokenize(tokenizer, window.input, query.task.max_input_tokens)
-            pieces.append(_Piece(index, ids, cut or window.cut))
+    footprints = {query.composition: model.footprint(query.composition) for query in queries}
+    pieces = list(_pieces(queries, footprints, model.backbone.tokenizer))
     said: dict[int, list[tuple[_Piece, _Said]]] = {}
+    seconds = [0.0] * len(queries)
     num_done = 0
-    for ask, places in _by_way(queries, pieces, tokenizer).items():
-        own = [pieces[place] for place in places]
-        lengths = [len(piece.input_ids) for piece in own]
+    for (ask, _), own in _by_way(queries, pieces, footprints, model.backbone.tokenizer).items():
+        lengths = [piece.num_tokens for piece in own]
         for chosen in by_length(lengths, max_rows=max_rows, max_tokens=max_tokens):
             batch = [own[place] for place in chosen]
-            for piece, one in zip(batch, ask(model, queries, batch), strict=True):
+            start = time.perf_counter()
+            answers = ask(model, queries, batch)
+            share = (time.perf_counter() - start) / len(batch)
+            for piece, one in zip(batch, answers, strict=True):
                 said.setdefault(piece.query, []).append((piece, one))
+                seconds[piece.query] += share
             num_done += len(batch)
             on_progress(num_done, len(pieces))
-    return [_best(query, said[index]) for index, query in enumerate(queries)]
+    return [_best(query, said[index], seconds[index]) for index, query in enumerate(queries)]
 
 
-def _best(query: Query, outputs: list[tuple[_Piece, _Said]]) -> Prediction:
+def _pieces(queries: Sequence[Query], footprints: dict[Composition, Footprint], tokenizer: Any) -> Iterator[_Piece]:
+    # The same example for several compositions is cut into tokens once; the queries keep the keys' objects alive.
+    known: dict[tuple[int, int, str], list[tuple[list[int], bool]]] = {}
+    for index, query in enumerate(queries):
+        key = (id(query.task), id(query.example), query.language)
+        if key not in known:
+            found = fit(query.task, query.example, query.language, tokenizer, with_target=False)
+            rows = [(window.cut, *tokenize(tokenizer, window.input, query.task.max_input_tokens)) for window in found]
+            known[key] = [(ids, cut or of_window) for of_window, ids, cut in rows]
+        prompt_length = footprints[query.composition].prompt_length
+        for ids, cut in known[key]:
+            yield _Piece(index, ids, cut, prompt_length + len(ids))
+
+
+def _best(query: Query, outputs: list[tuple[_Piece, _Said]], seconds: float) -> Prediction:
     piece, best = max(outputs, key=lambda output: output[1].confidence)
     answer = query.task.parse(best.text, query.example, query.language)
-    return Prediction(best.text, answer, piece.cut, best.unfinished, len(outputs), best.confidence)
+    return Prediction(best.text, answer, piece.cut, best.unfinished, len(outputs), best.confidence, seconds)
 
 
 @dataclass(frozen=True)
@@ -157,14 +175,21 @@ def _rows(queries: Sequence[Query], pieces: Sequence[_Piece]) -> Composition | l
     return compositions[0] if all(each == compositions[0] for each in compositions) else compositions
 
 
-def _by_way(queries: Sequence[Query], pieces: Sequence[_Piece], tokenizer: Any) -> dict[_Generate | _Rank, list[int]]:
-    """Groups rows by how they are answered: only rows decoded alike share a batch."""
-    ways: dict[_Generate | _Rank, list[int]] = {}
-    for place, piece in enumerate(pieces):
+def _by_way(
+    queries: Sequence[Query], pieces: Sequence[_Piece], footprints: dict[Composition, Footprint], tokenizer: Any
+) -> dict[tuple[_Generate | _Rank, Composition | None], list[_Piece]]:
+    """Groups rows by how they are answered: only rows decoded alike share a batch, where their modules can."""
+    ways: dict[tuple[Task[Any, Any], str], _Generate | _Rank] = {}
+    found: dict[tuple[_Generate | _Rank, Composition | None], list[_Piece]] = {}
+    for piece in pieces:
         query = queries[piece.query]
-        if query.task.decoding == "rank":
-            way = _Rank(tuple(query.task.candidates(query.language) or ()))
-        else:
-            way = _Generate(query.task.max_new_tokens(tokenizer, query.language))
-        ways.setdefault(way, []).append(place)
-    return ways
+        way = ways.get((query.task, query.language))
+        if way is None:
+            if query.task.decoding == "rank":
+                way = _Rank(tuple(query.task.candidates(query.language) or ()))
+            else:
+                way = _Generate(query.task.max_new_tokens(tokenizer, query.language))
+            ways[query.task, query.language] = way
+        alone = None if footprints[query.composition].shares_batches else query.composition
+        found.setdefault((way, alone), []).append(piece)
+    return found

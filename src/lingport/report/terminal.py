@@ -1,4 +1,4 @@
-"""The report's main tables for a terminal; where the room is short, spreads are left out."""
+"""The report's main tables for a terminal; where the room is short, intervals are left out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lingport.report.build import Report
-from lingport.report.tables import PARTIAL, Cell, Table
+from lingport.report.contents import Section
+from lingport.report.table import Table
 
 _STYLES = {0: "", 1: "bold green", 2: "underline"}
 #: labels of the page -> shorter ones, for a terminal's 80 to 100 columns
@@ -19,10 +20,14 @@ _SHORT = {
     "untrained module": "untrained",
     "wrong module": "wrong",
 }
+#: sections that are shown whatever stands in them
+_ALWAYS = ("Language modules", "Failed jobs")
+#: tables shown of other sections; the page has them all
+_MAX_TABLES = 12
 
 
 class FittedTable:
-    """A table that drops its ± parts when it would not fit.
+    """A table that drops its intervals when it would not fit.
 
     Args:
         table: What is shown.
@@ -35,24 +40,34 @@ class FittedTable:
         whole = rich_table(self.table)
         wide = options.update(width=10_000)
         fits = Measurement.get(console, wide, whole).maximum <= options.max_width
-        yield whole if fits else rich_table(self.table, spread=False)
+        yield whole if fits else rich_table(self.table, intervals=False)
 
 
 def terminal_table(report: Report) -> RenderableType:
-    """Returns scores, language modules, failures and the summary of a report, to be printed by a rich console."""
-    tables = [*report.score_tables, *(t for t in report.others if t.title in ("Language modules", "Failed jobs"))]
+    """Returns scores, language modules, failures and the sentences of a report, to be printed by a rich console."""
+    first = [table for section in report.sections for table in _main(section)]
+    tables = first[:_MAX_TABLES]
+    tables += [table for section in report.sections if section.title in _ALWAYS for table in section.tables()]
     parts: list[RenderableType] = []
     for table in tables:
         parts += [FittedTable(table), Text()]
-    return Group(*parts, *(Text(line) for line in report.summary))
+    if len(first) > _MAX_TABLES:
+        parts += [Text(f"{len(first) - _MAX_TABLES} more tables of scores are in the report."), Text()]
+    return Group(*parts, *(Text(line) for line in report.sentences))
 
 
-def rich_table(table: Table, *, spread: bool = True) -> RichTable:
+def _main(section: Section) -> list[Table]:
+    """The first table of a section about scores: by target, or by the swept setting."""
+    found = section.tables()
+    return found[:1] if found and found[0].head[0] == "configuration" else []
+
+
+def rich_table(table: Table, *, intervals: bool = True) -> RichTable:
     """Returns one table; the best of a column bold, the second underlined.
 
     Args:
         table: What is shown.
-        spread: Whether the ± parts are.
+        intervals: Whether they are.
     """
     drawn = RichTable(
         title=Text(table.title, style="bold"),
@@ -63,12 +78,11 @@ def rich_table(table: Table, *, spread: bool = True) -> RichTable:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    in_words = {index for _, cells in table.rows for index, cell in enumerate(cells) if _is_long(cell.text)}
     for index, name in enumerate(table.head):
-        is_words = index - 1 in in_words
-        drawn.add_column(Text(name), justify="left" if index == 0 or is_words else "right", no_wrap=not is_words)
+        worded = name in table.worded
+        drawn.add_column(Text(name), justify="left" if index == 0 or worded else "right", no_wrap=not worded)
     for label, cells in table.rows:
-        texts = [cell.text if spread else _without_spread(cell) for cell in cells]
+        texts = [cell.whole if intervals else cell.text + cell.marks for cell in cells]
         drawn.add_row(_short(label), *(Text(t, style=_STYLES[c.rank]) for t, c in zip(texts, cells, strict=True)))
     return drawn
 
@@ -77,11 +91,3 @@ def _short(label: str) -> Text:
     for long, short in _SHORT.items():
         label = label.replace(long, short)
     return Text(label)
-
-
-def _without_spread(cell: Cell) -> str:
-    return cell.number + (PARTIAL if PARTIAL in cell.tail else "")
-
-
-def _is_long(text: str) -> bool:
-    return len(text) > 24

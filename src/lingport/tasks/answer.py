@@ -10,10 +10,10 @@ from functools import partial
 
 from lingport.config.task import TaskConfig
 from lingport.tasks.base import Example, Task
-from lingport.tasks.metrics import check_paired, exact_match, token_f1
+from lingport.tasks.metrics import Measure, Normaliser, exact_match, mean, token_f1
 from lingport.tasks.normalise import normalise_mlqa, normalise_squad
 
-_MEASURES = {"exact_match": exact_match, "f1": token_f1}
+_OVERLAPS = {"exact_match": exact_match, "f1": token_f1}
 _MLQA = "_mlqa"
 
 Golds = tuple[str, ...]
@@ -34,7 +34,7 @@ class AnswerTask(Task[str, Golds]):
     @classmethod
     def score_names(cls, config: TaskConfig) -> list[str]:
         """Returns both measures under both normalisations."""
-        return [*_MEASURES, *(measure + _MLQA for measure in _MEASURES)]
+        return [*_OVERLAPS, *(overlap + _MLQA for overlap in _OVERLAPS)]
 
     def target(self, example: Example, language: str) -> str:
         """Returns the first answer, or nothing for an unanswerable question."""
@@ -49,30 +49,20 @@ class AnswerTask(Task[str, Golds]):
         """Returns the output without white space around it: any text can be read as an answer."""
         return text.strip()
 
-    def score(
-        self, answers: Sequence[str | None], golds: Sequence[Golds], *, language: str | None = None
-    ) -> dict[str, float]:
+    def shown_scores(self, answers: Sequence[str | None], golds: Sequence[Golds], *, language: str | None) -> list[str]:
         """Returns `exact_match`, `f1` and, where the language is known, `exact_match_mlqa`, `f1_mlqa`."""
-        check_paired(answers, golds)
-        names = self.score_names(self.config) if language else list(_MEASURES)
-        return {
-            name: sum(map(partial(_measure, name, language=language), answers, golds)) / len(golds) for name in names
-        }
+        return self.score_names(self.config) if language else list(_OVERLAPS)
 
-    def per_example(self, answer: str | None, gold: Golds, *, language: str | None = None) -> tuple[float, ...]:
-        """Returns (main score of the example, 1)."""
-        return _measure(self.main_score, answer, gold, language=language), 1.0
+    def measure(self, name: str, *, language: str | None = None) -> Measure:
+        """Returns the mean over the examples."""
+        normalise: Normaliser = normalise_squad
+        if name.endswith(_MLQA):
+            if language is None:
+                raise ValueError(f"the score {name} needs the language of the answers")
+            normalise = partial(normalise_mlqa, language=language)
+        overlap = _OVERLAPS[name.removesuffix(_MLQA)]
 
-    def main_of_totals(self, totals: Sequence[float]) -> float:
-        """Returns the mean."""
-        return totals[0] / totals[1]
+        def counts(answer: str | None, gold: Golds) -> tuple[float, float]:
+            return (0.0 if answer is None else overlap(answer, gold, normalise)), 1.0
 
-
-def _measure(name: str, answer: str | None, gold: Golds, *, language: str | None) -> float:
-    if answer is None:
-        return 0.0
-    if not name.endswith(_MLQA):
-        return _MEASURES[name](answer, gold, normalise_squad)
-    if language is None:
-        raise ValueError(f"the score {name} needs the language of the answers")
-    return _MEASURES[name.removesuffix(_MLQA)](answer, gold, partial(normalise_mlqa, language=language))
+        return Measure(counts, mean)

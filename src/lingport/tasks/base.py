@@ -16,6 +16,7 @@ from lingport.config.task import TaskConfig, fill_wording, wording_fields
 from lingport.data.languages import language as language_of
 from lingport.errors import DataError
 from lingport.registry import Registry
+from lingport.tasks.metrics import Measure, check_paired
 
 Example = Mapping[str, Any]
 A = TypeVar("A")
@@ -221,7 +222,6 @@ class Task(ABC, Generic[A, G]):
             language: Language of the wording; None: the task's own label words.
         """
 
-    @abstractmethod
     def score(
         self, answers: Sequence[A | None], golds: Sequence[G], *, language: str | None = None
     ) -> dict[str, float]:
@@ -235,17 +235,22 @@ class Task(ABC, Generic[A, G]):
         Raises:
             DataError: There is nothing to score.
         """
+        check_paired(answers, golds)
+        names = self.shown_scores(answers, golds, language=language)
+        return {name: self.measure(name, language=language).score(answers, golds) for name in names}
 
     @abstractmethod
-    def per_example(self, answer: A | None, gold: G, *, language: str | None = None) -> tuple[float, ...]:
-        """Returns an example's share in the main score: numbers to be summed over any set of examples.
+    def measure(self, name: str, *, language: str | None = None) -> Measure:
+        """Returns how a score of this task is counted.
 
-        `main_of_totals` of the sums is the main score of that set, so that a bootstrap draws rows of these.
+        Args:
+            name: One of `score_names`.
+            language: Language of the answers; None is refused where the score depends on it.
         """
 
-    @abstractmethod
-    def main_of_totals(self, totals: Sequence[float]) -> float:
-        """Returns the main score of a set from the sums of its examples' `per_example` numbers."""
+    def shown_scores(self, answers: Sequence[A | None], golds: Sequence[G], *, language: str | None) -> list[str]:
+        """Returns the names of the scores that are given for these answers: all, where a form says nothing else."""
+        return self.score_names(self.config)
 
     def judged_text(self, text: str, answer: A | None) -> str:
         """Returns the part of an output whose script is judged; all of it where a form says nothing else."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from lingport.config.load import Location
 from lingport.config.task import TaskConfig
 from lingport.errors import DataError, nearest
 from lingport.tasks.base import Example, Task
-from lingport.tasks.metrics import Counts, check_paired, classification_scores
+from lingport.tasks.metrics import Measure, class_counts, f1_macro, mean
 from lingport.tasks.normalise import normalise_label
 
 
@@ -92,38 +93,21 @@ class ClassifyTask(Task[str, str]):
                 return label
         return None
 
-    def score(
-        self, answers: Sequence[str | None], golds: Sequence[str], *, language: str | None = None
-    ) -> dict[str, float]:
-        """Returns `accuracy`, `f1_macro` and, where the task names a positive label, `f1`."""
-        check_paired(answers, golds)
-        return classification_scores(answers, golds, positive=self.config.positive)
+    def measure(self, name: str, *, language: str | None = None) -> Measure:
+        """Returns the share of right answers, F1 of the positive class, or F1 averaged over the classes."""
+        if name == "accuracy":
+            return Measure(lambda answer, gold: (float(answer == gold), 1.0), mean)
+        if name == "f1":
+            positive = self.config.positive
+            assert positive is not None
+            # No positive example anywhere counts 0, as in scikit-learn: the macro average over the one class.
+            return Measure(partial(class_counts, label=positive), f1_macro)
+        labels = list(self.config.labels or {})
 
-    def per_example(self, answer: str | None, gold: str, *, language: str | None = None) -> tuple[float, ...]:
-        """Returns (right, 1) for accuracy, else true positives, false positives, misses of each class."""
-        if self.main_score == "accuracy":
-            return float(answer == gold), 1.0
-        return tuple(
-            float(count)
-            for label in self._counted_labels()
-            for count in (
-                answer == gold == label,
-                answer == label != gold,
-                gold == label != answer,
-            )
-        )
+        def counts(answer: str | None, gold: str) -> list[float]:
+            return [count for label in labels for count in class_counts(answer, gold, label)]
 
-    def main_of_totals(self, totals: Sequence[float]) -> float:
-        """Returns the share of right answers, or F1 averaged over the classes that occur."""
-        if self.main_score == "accuracy":
-            return totals[0] / totals[1]
-        counts = [Counts(*totals[i : i + 3]) for i in range(0, len(totals), 3)]
-        seen = [each.f1 for each in counts if any(each)]
-        return sum(seen) / len(seen) if seen else 0.0
-
-    def _counted_labels(self) -> list[str]:
-        positive = self.config.positive
-        return [positive] if self.main_score == "f1" and positive is not None else list(self.config.labels or {})
+        return Measure(counts, f1_macro)
 
     def candidates(self, language: str | None = None) -> list[str]:
         """Returns the label words in the task's order."""

@@ -1,13 +1,17 @@
-"""The arithmetic of scores: answer overlap, span counts, classification, and rates of unusable outputs.
+"""The arithmetic of scores: counts that add up, answer overlap, span counts, and rates of unusable outputs.
 
 Everything is a share from 0 to 1. Which score belongs to which task is the forms' business.
+Shapes: N examples, K counts of a score.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from lingport.data.languages import language as language_of
 from lingport.data.languages import script_share
@@ -29,31 +33,83 @@ class Counts(NamedTuple):
     fp: float
     fn: float
 
-    @property
-    def precision(self) -> float:
-        """Share of predictions that are right; 1 where nothing was predicted and nothing was to be found."""
-        return self._share(self.tp + self.fp)
 
-    @property
-    def recall(self) -> float:
-        """Share of gold items that were found; 1 where nothing was predicted and nothing was to be found."""
-        return self._share(self.tp + self.fn)
+@dataclass(frozen=True)
+class Measure:
+    """A score of a set of examples as counts that add up: sums over any set of examples give that set's score.
 
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of the two; 1 where nothing was predicted and nothing was to be found."""
-        return self._share(self.tp + (self.fp + self.fn) / 2)
+    A score that is no mean over examples (F1) can so be resampled by examples: drawing examples is weighting their
+    counts, and many draws are one matrix product.
 
-    def _share(self, whole: float) -> float:
-        if whole:
-            return self.tp / whole
-        return 1.0 if self.fp == self.fn == 0 else 0.0
+    Attributes:
+        counts: Answer (None: unreadable) and gold answer -> the K numbers that the example adds.
+        value: Sums (..., K) -> scores (...) of 0 to 1.
+    """
+
+    counts: Callable[[Any, Any], Sequence[float]]
+    value: Callable[[np.ndarray], np.ndarray]
+
+    def tally(self, answers: Sequence[Any], golds: Sequence[Any]) -> np.ndarray:
+        """Returns the counts of each example, (N, K) float64."""
+        known: dict[tuple[Any, Any], Sequence[float]] = {}  # few distinct answers in a classification
+        for pair in zip(answers, golds, strict=True):
+            if pair not in known:
+                known[pair] = self.counts(*pair)
+        return np.array([known[pair] for pair in zip(answers, golds, strict=True)], dtype=np.float64)
+
+    def score(self, answers: Sequence[Any], golds: Sequence[Any]) -> float:
+        """Returns the score of all examples together."""
+        return float(self.value(self.tally(answers, golds).sum(axis=0)))
+
+
+def mean(totals: np.ndarray) -> np.ndarray:
+    """Returns the mean from sums (..., 2) of a value and of ones."""
+    return totals[..., 0] / totals[..., 1]
+
+
+def precision(totals: np.ndarray) -> np.ndarray:
+    """Returns the share of predictions that are right, from sums (..., 3) of `Counts`; see `f1` for none at all."""
+    return _share(totals, totals[..., 0] + totals[..., 1])
+
+
+def recall(totals: np.ndarray) -> np.ndarray:
+    """Returns the share of gold items that were found, from sums (..., 3) of `Counts`; see `f1` for none at all."""
+    return _share(totals, totals[..., 0] + totals[..., 2])
+
+
+def f1(totals: np.ndarray) -> np.ndarray:
+    """Returns the harmonic mean of precision and recall, from sums (..., 3) of `Counts`.
+
+    It is 1 where nothing was predicted and nothing was to be found.
+    """
+    return _share(totals, totals[..., 0] + (totals[..., 1] + totals[..., 2]) / 2)
+
+
+def f1_macro(totals: np.ndarray) -> np.ndarray:
+    """Returns F1 averaged over the classes that occur in gold labels or predictions; 0 where none does.
+
+    Args:
+        totals: Sums of the `Counts` of each of C classes in turn, (..., 3 C).
+    """
+    by_class = totals.reshape(*totals.shape[:-1], -1, 3)
+    seen = by_class.any(axis=-1)
+    return np.where(seen, f1(by_class), 0.0).sum(axis=-1) / np.maximum(1, seen.sum(axis=-1))
+
+
+def _share(totals: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    nothing = ~totals.any(axis=-1)
+    return np.where(whole > 0, totals[..., 0] / np.where(whole > 0, whole, 1.0), nothing.astype(np.float64))
 
 
 def multiset_counts(predicted: Sequence[Hashable], gold: Sequence[Hashable]) -> Counts:
     """Returns how many items agree; an item given twice counts twice."""
     shared = (Counter(predicted) & Counter(gold)).total()
     return Counts(shared, len(predicted) - shared, len(gold) - shared)
+
+
+def class_counts(answer: str | None, gold: str, label: str) -> Counts:
+    """Returns the counts of one class; an unreadable answer (None) misses the gold class and is no class itself."""
+    return Counts(answer == gold == label, answer == label != gold, gold == label != answer)
 
 
 def exact_match(answer: str, golds: Sequence[str], normalise: Normaliser) -> float:
@@ -72,31 +128,12 @@ def token_f1(answer: str, golds: Sequence[str], normalise: Normaliser) -> float:
     Where one side has no words left, F1 is 1 if the other has none either, else 0. Source: as `exact_match`.
     """
     given = normalise(answer).split()
-    return max(multiset_counts(given, normalise(gold).split()).f1 for gold in golds or [""])
+    return max(_word_f1(given, normalise(gold).split()) for gold in golds or [""])
 
 
-def classification_scores(
-    predicted: Sequence[str | None], gold: Sequence[str], *, positive: str | None = None
-) -> dict[str, float]:
-    """Returns `accuracy`, `f1_macro` and, where a positive class is named, `f1`.
-
-    None (unreadable) is wrong: it misses the gold class and is no class of its own. The macro average is over
-    the classes that occur in the gold labels or the predictions. A class without a true positive has F1 0.
-    """
-    from sklearn.metrics import accuracy_score, f1_score  # late: half a second
-
-    given = ["" if label is None else f"={label}" for label in predicted]
-    truth = [f"={label}" for label in gold]
-    labels = sorted({*given, *truth} - {""})
-    options: dict[str, Any] = {"average": "macro", "zero_division": 0}
-    scores = {
-        "accuracy": float(accuracy_score(truth, given)),
-        "f1_macro": float(f1_score(truth, given, labels=labels, **options)),
-    }
-    if positive is not None:
-        one = [f"={positive}"]
-        scores["f1"] = float(f1_score(truth, given, labels=one, **options))
-    return scores
+def _word_f1(given: list[str], gold: list[str]) -> float:
+    whole = len(given) + len(gold)
+    return 2 * multiset_counts(given, gold).tp / whole if whole else 1.0
 
 
 def output_counts(task: Task[Any, Any], texts: Sequence[str], answers: Sequence[Any], language: str) -> dict[str, int]:

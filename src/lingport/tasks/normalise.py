@@ -31,8 +31,8 @@ def normalise_mlqa(text: str, language: str) -> str:
     """Returns an answer in lower case without Unicode punctuation and the language's articles.
 
     Chinese is segmented into single ideographs. As in the published evaluation, the Arabic article goes
-    wherever its letters stand, inside a word too. Difference: languages that MLQA has not are no error;
-    nothing is taken for an article there.
+    wherever its letters stand, inside a word too. Differences: languages that MLQA has not are no error, and the
+    articles of Greek and Romanian are ours. The other languages of the paper have none, or as endings (Bulgarian).
 
     Source: the published evaluation of MLQA (Lewis et al., 2020).
     """

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from lingport.config.task import TaskConfig
 from lingport.tasks.base import Example, Task
-from lingport.tasks.metrics import Counts, check_paired, multiset_counts
+from lingport.tasks.metrics import Counts, Measure, f1, multiset_counts, precision, recall
 from lingport.tasks.normalise import normalise_text
 
 Spans = tuple[tuple[str, str], ...]
@@ -23,6 +24,7 @@ _ESCAPED = re.compile(r"\\([\\:$])")
 _PARTS = re.compile(r"\\.|\$\$|.", re.DOTALL)
 _TAG = re.compile(r"((?:\\.|[^:\\])+):(.*)", re.DOTALL)
 _BY_TAG = "f1_"
+_VALUES = {"f1": f1, "precision": precision, "recall": recall}
 
 
 def escape(text: str) -> str:
@@ -46,7 +48,7 @@ def _split(text: str) -> list[str]:
 
 
 class SpansTask(Task[Spans, Spans]):
-    """Example fields `tokens` (a list, or a text as it is) and `spans` ([tag, entity text] in order).
+    """Example fields `tokens` (a list, or a text as it is), `spans` ([tag, entity text] in order) and `joiner`.
 
     Tags are what the data say; `labels` may give some of them words of their own. Texts are compared in the
     form of `normalise_text`, tags exactly.
@@ -60,12 +62,13 @@ class SpansTask(Task[Spans, Spans]):
     @classmethod
     def score_names(cls, config: TaskConfig) -> list[str]:
         """Returns the overall scores, and those per-tag ones that the settings ask for."""
-        return ["f1", "precision", "recall", *(name for name in config.score if name.startswith(_BY_TAG))]
+        return [*_VALUES, *(name for name in config.score if name.startswith(_BY_TAG))]
 
     def field_text(self, example: Example, name: str) -> str:
-        """Returns the tokens joined by spaces; a text is taken as it is."""
+        """Returns the tokens joined by spaces, or by the example's `joiner`; a text is taken as it is."""
         value = example[name]
-        return value if isinstance(value, str) else " ".join(str(token) for token in value)
+        joiner = str(example.get("joiner", " "))
+        return value if isinstance(value, str) else joiner.join(str(token) for token in value)
 
     def target(self, example: Example, language: str) -> str:
         """Returns `TAG: entity$$TAG: entity`; nothing for a text without entities."""
@@ -100,30 +103,23 @@ class SpansTask(Task[Spans, Spans]):
         """Returns the entity texts alone: tags are the same in every language."""
         return text if answer is None else " ".join(entity for _, entity in answer)
 
-    def score(
-        self, answers: Sequence[Spans | None], golds: Sequence[Spans], *, language: str | None = None
-    ) -> dict[str, float]:
+    def shown_scores(
+        self, answers: Sequence[Spans | None], golds: Sequence[Spans], *, language: str | None
+    ) -> list[str]:
         """Returns `f1`, `precision`, `recall` over all (tag, text) pairs, and `f1_TAG` for each tag.
 
         Tags are those of the gold spans, the declared ones that were predicted, and the ones asked for.
         """
-        check_paired(answers, golds)
         predicted = {tag for answer in answers for tag, _ in answer or ()}
         tags = {tag for gold in golds for tag, _ in gold} | (predicted & set(self.config.labels or {}))
         tags |= {name.removeprefix(_BY_TAG) for name in self.scores if name.startswith(_BY_TAG)}
-        total = _totals(answers, golds)
-        by_tag = {f"{_BY_TAG}{tag}": _totals(answers, golds, tag=tag).f1 for tag in sorted(tags)}
-        return {"f1": total.f1, "precision": total.precision, "recall": total.recall, **by_tag}
+        return [*_VALUES, *(f"{_BY_TAG}{tag}" for tag in sorted(tags))]
 
-    def per_example(self, answer: Spans | None, gold: Spans, *, language: str | None = None) -> tuple[float, ...]:
-        """Returns (true positives, false positives, false negatives)."""
-        tag = self.main_score.removeprefix(_BY_TAG) if self.main_score.startswith(_BY_TAG) else None
-        return tuple(_counts(answer, gold, tag=tag))
-
-    def main_of_totals(self, totals: Sequence[float]) -> float:
-        """Returns the main score of the summed counts."""
-        name = "f1" if self.main_score.startswith(_BY_TAG) else self.main_score
-        return getattr(Counts(*totals), name)
+    def measure(self, name: str, *, language: str | None = None) -> Measure:
+        """Returns a score of the true positives, false positives and false negatives of all examples together."""
+        if name in _VALUES:
+            return Measure(_counts, _VALUES[name])
+        return Measure(partial(_counts, tag=name.removeprefix(_BY_TAG)), f1)
 
 
 def _counts(answer: Spans | None, gold: Spans, *, tag: str | None = None) -> Counts:
@@ -134,8 +130,3 @@ def _counts(answer: Spans | None, gold: Spans, *, tag: str | None = None) -> Cou
     if tag is not None:
         answer, gold = (tuple(item for item in side if item[0] == tag) for side in (answer, gold))
     return multiset_counts(answer, gold)
-
-
-def _totals(answers: Sequence[Spans | None], golds: Sequence[Spans], *, tag: str | None = None) -> Counts:
-    rows = [_counts(answer, gold, tag=tag) for answer, gold in zip(answers, golds, strict=True)]
-    return Counts(*(sum(column) for column in zip(*rows, strict=True)))
