@@ -12,23 +12,17 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from lingport.config.data import ExampleSource, TextSource
+from lingport.config.language import LanguageTraining, ObjectiveSettings, Start
 from lingport.config.modules import AdapterSettings, PromptSettings
-from lingport.config.schema import (
-    BackboneSettings,
-    EvaluationSettings,
-    LanguageTraining,
-    Recipe,
-    SpanCorruptionSettings,
-    Splits,
-    TaskEntry,
-    TaskTraining,
-)
+from lingport.config.schema import BackboneSettings, EvaluationSettings, Mixture, Recipe, Splits, TaskEntry
 from lingport.config.task import TaskConfig
 from lingport.config.training import (
+    FewShotTraining,
     LanguageAdapterTraining,
     LanguagePromptTraining,
     TaskAdapterTraining,
     TaskPromptTraining,
+    TaskTraining,
     TrainingSettings,
 )
 
@@ -44,14 +38,17 @@ SECTIONS = {
     "backbone": BackboneSettings,
     "text.<language>": TextSource,
     "language_training": LanguageTraining,
-    "language_training.objective": SpanCorruptionSettings,
+    "language_training.objective": ObjectiveSettings,
+    "language_training.start": Start,
     "task_training": TaskTraining,
     "language_training.<kind>, task_training.<kind>": TrainingSettings,
+    "few_shot": FewShotTraining,
     "modules.prompt": PromptSettings,
     "modules.adapter": AdapterSettings,
     "tasks[]": TaskEntry,
     "tasks[].data.<language>": Splits,
     "tasks[].data.<language>.<split>": ExampleSource,
+    "mixtures[]": Mixture,
     "evaluation": EvaluationSettings,
     "A task file": TaskConfig,
 }
@@ -67,6 +64,8 @@ def table(model: type[BaseModel]) -> str:
 
 def values(annotation: object) -> str:
     """Returns a type as a reader of YAML would say it."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return values(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) is typing.Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
     if isinstance(annotation, type) and typing.get_origin(annotation) is None:
@@ -91,7 +90,7 @@ def default(field: object) -> str:
         return ""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return f"`{value}`"
+    return f"`{list(value) if isinstance(value, tuple) else value}`"
 
 
 def cell(text: str) -> str:

@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from lingport.config.data import SETTINGS_OF_FORMAT, ExampleSource, TextSource
+from lingport.data.text import read_text
 from lingport.errors import DataError
 
 
@@ -67,7 +68,7 @@ def test_a_dumped_source_can_be_read_again():
 def test_every_setting_is_described_and_belongs_to_a_format():
     for model in (TextSource, ExampleSource):
         assert all(field.description for field in model.model_fields.values())
-    everywhere = {"format", "limit", "seed", "slice", "skip_empty"}
+    everywhere = {"format", "limit", "seed", "slice", "skip_empty", "dataset", "folder", "base_folders"}
     assert set(ExampleSource.model_fields) == everywhere.union(*SETTINGS_OF_FORMAT.values())
 
 
@@ -95,10 +96,26 @@ def test_patterns_are_expanded_sorted_and_placeholders_kept(tmp_path):
         str(tmp_path / "a.sk.txt"),
         str(tmp_path / "b.sk.txt"),
     ]
-    pattern = str(tmp_path / "a.{language}.txt")
-    assert TextSource(paths=["a.{language}.txt"]).resolve(tmp_path).paths == [pattern]
+    resolved = TextSource(paths=["a.{language}.txt"]).resolve(tmp_path)
+    assert (resolved.paths, resolved.base_folders[-1]) == (["a.{language}.txt"], str(tmp_path))
     with pytest.raises(DataError, match="is not there"):
         TextSource(paths=["c.{language}.txt"]).resolve(tmp_path)
+
+
+def test_each_language_is_looked_for_in_every_folder(tmp_path, monkeypatch):
+    here, recipe = tmp_path / "here", tmp_path / "recipe"
+    for folder, codes in ((here, ("de",)), (recipe, ("de", "sk"))):
+        folder.mkdir()
+        for code in codes:
+            (folder / f"{code}.txt").write_text(f"{folder.name} {code}")
+    monkeypatch.chdir(here)
+    source = TextSource(paths=["{language}.txt"]).resolve(recipe)
+    monkeypatch.chdir(tmp_path)  # where it was resolved counts, not where it is read
+    assert [next(read_text(source, language=code)) for code in ("de", "sk")] == ["here de", "recipe sk"]
+    with pytest.raises(DataError) as error:
+        list(read_text(source, language="cs"))
+    assert str(here / "cs.txt") in str(error.value)
+    assert str(recipe / "cs.txt") in str(error.value)
 
 
 def test_labels_path_is_resolved_too(tmp_path):

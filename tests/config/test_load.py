@@ -169,7 +169,8 @@ def test_paths_are_found_beside_the_recipe(tmp_path):
     recipe = load_recipe(tmp_path / "r.yaml", ["seeds=[3]"])
     assert recipe.seeds == [3]
     assert recipe.tasks[0].data["default"].train.paths == [str(tmp_path / "t.csv")]
-    assert recipe.text["default"].paths == [str(tmp_path / "text-{language}.txt")]
+    text = recipe.text["default"]  # one file a language, looked for when it is read
+    assert (text.paths, text.base_folders[-1]) == (["text-{language}.txt"], str(tmp_path))
 
 
 def test_a_task_may_have_its_own_training():

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingport.data.batch import IGNORED, Row, by_length, collate, tokenize
-from lingport.data.chunks import corrupted_row, token_chunks
+from lingport.data.chunks import token_chunks
 from lingport.data.order import EpochOrder, generator
 from lingport.errors import DataError
 
@@ -98,13 +97,3 @@ def test_too_little_text_is_refused(backbone):
     assert caught.value.where == "text of 'sk'"
     with pytest.raises(DataError, match="0 tokens"):
         token_chunks(backbone.tokenizer, [], length=50, where="text")
-
-
-def test_a_corrupted_row_is_decided_by_its_key():
-    chunk = np.arange(10, 60)
-    how = {"sentinel_ids": list(range(160, 60, -1)), "end_id": 1, "density": 0.15, "mean_span_length": 3.0}
-    row = corrupted_row(chunk, key=("corruption", 1, 7), **how)
-    assert row == corrupted_row(chunk, key=("corruption", 1, 7), **how)
-    assert len({tuple(corrupted_row(chunk, key=("corruption", 1, step), **how).input_ids) for step in range(20)}) > 3
-    assert row.input_ids[-1] == row.label_ids[-1] == 1
-    assert row.label_ids[0] == 160

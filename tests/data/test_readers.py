@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from lingport.config.data import SETTINGS_OF_FORMAT, ExampleSource, TextSource
-from lingport.data.readers import FILE_FORMATS, REMOTE_FORMATS, content_share, read_examples
+from lingport.data.readers import FILE_FORMATS, WHOLE_FORMATS, content_share, read_examples
 from lingport.data.text import read_text
 from lingport.errors import DataError
 
@@ -21,9 +21,9 @@ def ids(examples):
 
 
 def test_every_format_has_a_reader():
-    assert {*FILE_FORMATS, *REMOTE_FORMATS} == set(SETTINGS_OF_FORMAT)
+    assert {*FILE_FORMATS, *WHOLE_FORMATS} == set(SETTINGS_OF_FORMAT)
     assert all(callable(FILE_FORMATS.get(name)) for name in FILE_FORMATS)
-    assert all(callable(REMOTE_FORMATS.get(name)) for name in REMOTE_FORMATS)
+    assert all(callable(WHOLE_FORMATS.get(name)) for name in WHOLE_FORMATS)
 
 
 def test_limit_keeps_the_first_or_draws_by_seed(read):

@@ -53,3 +53,16 @@ def test_wrong_records_are_named(read, row, where, message):
     with pytest.raises(DataError, match=message) as error:
         read("a.json", records(row), format="spans")
     assert str(error.value.where).endswith(f"a.json: {where}")
+
+
+@pytest.mark.parametrize(
+    ("language", "joiner", "entity"), [("zh", None, "北京"), ("sk", None, "北 京"), ("zh", " ", "北 京")]
+)
+def test_tokens_are_joined_as_the_language_is_written(read, language, joiner, entity):
+    tokens = {"tokens": ["在", "北", "京", "。"]}
+    rows = [{**tokens, "ner_tags": ["O", "B-LOC", "I-LOC", "O"]}, {**tokens, "spans": ["LOC: 北 京"]}]
+    text = json.dumps(rows, ensure_ascii=False)
+    for example in read("a.json", text, format="spans", language=language, joiner=joiner):
+        assert example["spans"] == [["LOC", entity]]
+        assert example["tokens"] == tokens["tokens"]
+        assert example.get("joiner", " ").join(example["tokens"][1:3]) == entity

@@ -5,26 +5,22 @@ Only settings and where their files lie; reading the files is `lingport.data`'s 
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from lingport.config.catalogue import source_settings
+from lingport.config.paths import PLACEHOLDER, locate, require_some_language, search_folders
 from lingport.errors import DataError, nearest
 
-WILDCARDS = "*?["
-PLACEHOLDER = re.compile(r"\{(language|flores|english)\}")
-
 _HUB_SETTINGS = {"name", "config", "revision"}
-_FILE_SETTINGS = {"paths", "member"}
-_TAG_SETTINGS = {"scheme", "repair", "tag_map", "tags"}
+_FILE_SETTINGS = {"paths", "member", "name", "revision"}
+_TAG_SETTINGS = {"scheme", "repair", "tag_map", "tags", "joiner"}
 _LABEL_SETTINGS = {"label_map", "labels", "labels_path"}
-_ANSWER_SETTINGS = {"check_offsets", "blank_answers"}
+_ANSWER_SETTINGS = {"check_offsets", "blank_answers", "answerable_only", "merge_answers"}
 _ROW_SETTINGS = {"separator", "quoting", "header"}
-_EVERY_SETTING = {"format", "limit", "seed", "slice", "skip_empty"}
+_EVERY_SETTING = {"format", "limit", "seed", "slice", "skip_empty", "dataset", "folder", "base_folders"}
 SETTINGS_OF_FORMAT: dict[str, set[str]] = {
     "squad": _FILE_SETTINGS | _ANSWER_SETTINGS,
     "columns": _FILE_SETTINGS
@@ -34,54 +30,10 @@ SETTINGS_OF_FORMAT: dict[str, set[str]] = {
     "spans": _FILE_SETTINGS | _TAG_SETTINGS | {"columns", "check_offsets"},
     "xnli": _FILE_SETTINGS | _LABEL_SETTINGS | {"columns"},
     "table": _FILE_SETTINGS | _ROW_SETTINGS | _LABEL_SETTINGS | _ANSWER_SETTINGS | {"columns"},
+    "lines": _FILE_SETTINGS - {"member"} | _LABEL_SETTINGS - {"labels_path"} | _ANSWER_SETTINGS | {"columns"},
     "hub": _HUB_SETTINGS | _TAG_SETTINGS | _LABEL_SETTINGS | _ANSWER_SETTINGS | {"columns", "split"},
     "demo": {"name", "split"},
 }
-
-
-def locate(pattern: str, *, base: Path | None = None, what: str = "data file") -> list[Path]:
-    """Returns the absolute paths that a path or glob pattern stands for, sorted.
-
-    The current working directory is tried first, then `base` (the folder of the recipe).
-
-    Raises:
-        DataError: Nothing is there; the message names both places.
-    """
-    tried = _places(pattern, base)
-    for full in tried:
-        if Path(full).is_file():
-            return [Path(full)]
-        if any(sign in pattern for sign in WILDCARDS):
-            # Path.glob refuses absolute patterns
-            found = sorted(Path(name) for name in glob.glob(full, recursive=True))  # noqa: PTH207
-            if files := [path for path in found if path.is_file()]:
-                return files
-    is_folder = any(Path(full).is_dir() for full in tried)
-    raise DataError(
-        f"{what} {pattern!r} {'is a folder, not a file' if is_folder else 'is not there'}"
-        f" (tried {' and '.join(tried)})",
-        hint="name the files in it, for example with a pattern such as folder/*.txt"
-        if is_folder
-        else "give a path that exists, absolute, or relative to where you are or to the recipe",
-    )
-
-
-def _places(pattern: str, base: Path | None) -> list[str]:
-    wanted = Path(pattern).expanduser()
-    folders = [Path.cwd()] if base is None or wanted.is_absolute() else [Path.cwd(), base.absolute()]
-    return list(dict.fromkeys(os.path.normpath(folder / wanted) for folder in folders))
-
-
-def _absolute(pattern: str, base: Path | None) -> list[str]:
-    """The paths behind a pattern; one with a `{language}` placeholder stays one pattern, made absolute."""
-    if not PLACEHOLDER.search(pattern):
-        return [str(path) for path in locate(pattern, base=base)]
-    places = _places(pattern, base)
-    exists = (full for full in places if glob.glob(PLACEHOLDER.sub("*", full), recursive=True))  # noqa: PTH207
-    found = next(exists, None)
-    if found is None:
-        locate(PLACEHOLDER.sub("*", pattern), base=base)  # raises, naming the places tried
-    return [found or places[0]]
 
 
 class _Source(BaseModel):
@@ -89,6 +41,14 @@ class _Source(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    dataset: str | None = Field(
+        default=None,
+        description="A data set of the catalogue (`lingport data list`): its name, and for examples the split "
+        "(`xnli/test`). Its settings are taken unless they are given here.",
+    )
+    folder: str | None = Field(
+        default=None, description="Where the files of a `dataset` that a user must bring lie. None: data/<dataset>."
+    )
     paths: list[str] = Field(
         default=[],
         description="Paths or glob patterns (a str counts as one; `path` is accepted), read in this order; "
@@ -100,12 +60,18 @@ class _Source(BaseModel):
     )
     name: str | None = Field(
         default=None,
-        description="hub: the data set's name on the Hugging Face hub, or a local folder in its layout; "
-        "demo: the task.",
+        description="hub: the data set's name on the Hugging Face hub, or a local folder in its layout; demo: the "
+        "task; else: `paths` are files of the data set of this name on the hub.",
     )
     config: str | None = Field(default=None, description="hub: the data set's configuration.")
     revision: str | None = Field(
-        default=None, description="hub: commit, tag or branch of the data set. None: the newest."
+        default=None,
+        description="hub: commit, tag or branch of the data set. What is no commit is looked up once, and the commit "
+        "kept and recorded. None: the main branch.",
+    )
+    base_folders: list[str] = Field(
+        default=[],
+        description="Folders that relative paths are looked for in. Empty: where you are, and where the recipe lies.",
     )
 
     @model_validator(mode="before")
@@ -114,7 +80,9 @@ class _Source(BaseModel):
         if isinstance(value, (str, Path)) or (isinstance(value, list) and cls is TextSource):
             return {"paths": value}
         if isinstance(value, dict) and "path" in value and "paths" not in value:
-            return {("paths" if key == "path" else key): item for key, item in value.items()}
+            value = {("paths" if key == "path" else key): item for key, item in value.items()}
+        if isinstance(value, dict) and isinstance(value.get("dataset"), str):
+            value = {**source_settings(value["dataset"], folder=value.get("folder")), **value}
         return value
 
     @field_validator("paths", mode="before")
@@ -132,9 +100,14 @@ class _Source(BaseModel):
             raise ValueError(f"format {format_name} takes no `paths`")
         if format_name == "hub" and not self.name:
             raise ValueError("format hub needs `name`, the data set's name on the hub")
+        if self.folder is not None and self.dataset is None:
+            raise ValueError("`folder` says where the files of a `dataset` lie; other files are named by `paths`")
 
     def resolve(self, base: Path | None = None) -> Self:
         """Returns a copy whose paths are absolute, glob patterns expanded.
+
+        Left as they are: paths on the hub, paths with a placeholder (which are looked for anew in each language), and
+        files of the catalogue that are not there, since a plan can be made without them.
 
         Args:
             base: A second place to look for relative paths, after the working directory.
@@ -142,7 +115,21 @@ class _Source(BaseModel):
         Raises:
             DataError: A file is in neither place.
         """
-        return self.model_copy(update={"paths": [path for pattern in self.paths for path in _absolute(pattern, base)]})
+        folders = self.base_folders or search_folders(base)
+        paths = [path for pattern in self.paths for path in self._resolved(pattern, folders)]
+        return self.model_copy(update={"paths": paths, "base_folders": folders})
+
+    def _resolved(self, pattern: str, folders: list[str]) -> list[str]:
+        if self.name is not None:
+            return [pattern]
+        try:
+            if not PLACEHOLDER.search(pattern):
+                return [str(path) for path in locate(pattern, folders=folders)]
+            require_some_language(pattern, folders)
+        except DataError:
+            if self.dataset is None:
+                raise
+        return [pattern]
 
 
 class TextSource(_Source):
@@ -198,9 +185,10 @@ class TextSource(_Source):
 class ExampleSource(_Source):
     """Labelled examples of one task in one language."""
 
-    format: Literal["squad", "columns", "spans", "xnli", "table", "hub", "demo"] = Field(
-        description="squad: SQuAD JSON; columns: a token a line (IOB2, CoNLL); spans: JSON with tokens and "
-        "tags or spans; xnli: premise, hypothesis, label; table: CSV, TSV, JSON with columns; hub; demo."
+    format: Literal["squad", "columns", "spans", "xnli", "table", "lines", "hub", "demo"] = Field(
+        description="squad: SQuAD JSON; columns: a token a line (IOB2, CoNLL); spans: JSON with tokens and tags or "
+        "spans; xnli: premise, hypothesis, label; table: CSV, TSV, JSON with columns; lines: each field in a file of "
+        "its own, line by line; hub; demo."
     )
     split: str | None = Field(default=None, description="hub and demo: the published split to read.")
     limit: int | None = Field(default=None, ge=1, description="At most so many examples. None: all.")
@@ -272,12 +260,23 @@ class ExampleSource(_Source):
     labels_path: str | None = Field(
         default=None, description="File with one label a line, in the order of the rows (XTREME's layout)."
     )
+    joiner: str | None = Field(
+        default=None,
+        description="Between the tokens of a sentence and of an entity. None: nothing in a language that is written "
+        "without spaces (Chinese, Japanese, Thai, ...), a space in others.",
+    )
     check_offsets: bool = Field(
         default=True,
         description="Refuses answers (or spans) that are not where they claim to be. False: the text counts.",
     )
     blank_answers: Literal["refuse", "unanswerable", "skip"] = Field(
         default="refuse", description="What an empty gold answer means; files without gold answers hold them."
+    )
+    answerable_only: bool = Field(
+        default=False, description="Leaves out (and counts) questions that have no answer, as the paper does."
+    )
+    merge_answers: bool = Field(
+        default=False, description="Rows with the same id are one question; their answers are put together."
     )
 
     @field_validator("label_map", "tag_map", mode="before")
@@ -319,4 +318,5 @@ class ExampleSource(_Source):
         resolved = super().resolve(base)
         if self.labels_path is None:
             return resolved
-        return resolved.model_copy(update={"labels_path": _absolute(self.labels_path, base)[0]})
+        (path,) = self._resolved(self.labels_path, resolved.base_folders)
+        return resolved.model_copy(update={"labels_path": path})

@@ -196,37 +196,47 @@ def with_overrides(source: MarkedYaml, overrides: Sequence[str]) -> MarkedYaml:
                 where=override,
                 hint="for example seeds=[1,2,3]",
             )
-        value = parse_yaml(text, f"override {key}").data if text else None
-        *path, last = key.split(".")
-        place = document.data
-        for part in path:
-            place = _step_into(place, part, override)
-        if isinstance(place, list):
-            place[_index(place, last, override)] = value
-        elif isinstance(place, dict):
-            place[last] = value
-        else:
-            raise ConfigError("leads through a value that is no mapping", where=f"override {override}")
+        put(document.data, key, parse_yaml(text, f"override {key}").data if text else None, name=f"override {override}")
     return document
 
 
-def _step_into(place: Any, part: str, override: str) -> Any:
+def put(data: Any, key: str, value: Any, *, name: str) -> None:
+    """Sets a value deep in nested dictionaries and lists; mappings that are missing on the way are made.
+
+    Args:
+        data: What is changed.
+        key: `a.b` for a nested key, `a.0.b` for one of a list's items.
+        value: What to put there.
+        name: What errors call this setting.
+
+    Raises:
+        ConfigError: The key leads through a value, or to an item that a list does not have.
+    """
+    *path, last = key.split(".")
+    place = data
+    for part in path:
+        place = _step_into(place, part, name)
     if isinstance(place, list):
-        return place[_index(place, part, override)]
+        place[_index(place, last, name)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise ConfigError("leads through a value that is no mapping", where=name)
+
+
+def _step_into(place: Any, part: str, name: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, part, name)]
     if not isinstance(place, dict):
-        raise ConfigError("leads through a value that is no mapping", where=f"override {override}")
+        raise ConfigError("leads through a value that is no mapping", where=name)
     if not isinstance(place.get(part), (dict, list)):
         place[part] = {}
     return place[part]
 
 
-def _index(place: list[Any], part: str, override: str) -> int:
+def _index(place: list[Any], part: str, name: str) -> int:
     if not part.isdigit() or int(part) >= len(place):
-        raise ConfigError(
-            f"{part!r} is no item of a list of {len(place)}",
-            where=f"override {override}",
-            hint="count from 0",
-        )
+        raise ConfigError(f"{part!r} is no item of a list of {len(place)}", where=name, hint="count from 0")
     return int(part)
 
 

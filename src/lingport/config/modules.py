@@ -6,9 +6,9 @@ Not here: what the settings do (`lingport.modules`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -38,10 +38,43 @@ class PromptSettings(Settings):
 
 
 class AdapterSettings(Settings):
-    """A bottleneck adapter after each block's feed-forward sublayer."""
+    """A bottleneck adapter; by default the paper's, after each block's feed-forward sublayer."""
 
     reduction: float = Field(16, ge=0.1, description="D / R; the bottleneck width is R = D // reduction.")
+    layer_reductions: dict[int, Annotated[float, Field(ge=0.1)]] = Field(
+        {}, description="Layers with a reduction of their own: blocks numbered from 0, the encoder's first."
+    )
+    leave_out: tuple[int, ...] = Field((), description="Layers without an adapter, numbered in the same way.")
+    places: tuple[Literal["self_attention", "cross_attention", "feed_forward"], ...] = Field(
+        ("feed_forward",), min_length=1, description="Sublayers with an adapter."
+    )
+    reads: Literal["output", "branch", "input"] = Field(
+        "output",
+        description="What the bottleneck reads: the sublayer's output after its residual addition (AdapterHub's "
+        "seq_bn), its branch before that addition (double_seq_bn), or its input (par_bn).",
+    )
+    non_linearity: Literal[
+        "relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "leaky_relu", "relu6", "mish", "quick_gelu", "linear"
+    ] = Field("relu", description="Between the two projections; gelu_new is the tanh approximation.")
+    scaling: Annotated[float, Field(allow_inf_nan=False)] | Literal["learned", "channel"] = Field(
+        1.0, description="Factor of what is added; learned: one trained number per site, channel: D of them."
+    )
+    coupling_reduction: float | None = Field(
+        None,
+        ge=0.1,
+        description="An invertible coupling (NICE) on the encoder's input embeddings, with this reduction; null: none.",
+    )
     init_std: float = Field(0.02, gt=0, description="Standard deviation of the weights at the start.")
+
+    @field_validator("places")
+    @classmethod
+    def _in_order(cls, places: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(place for place in ("self_attention", "cross_attention", "feed_forward") if place in places)
+
+    @field_validator("leave_out")
+    @classmethod
+    def _sorted(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(layers)))
 
 
 class FullSettings(Settings):

@@ -1,15 +1,15 @@
 """How a module is trained: the settings, and the paper's values for each role and kind (method, section 3).
 
-Not here: the loop (`lingport.train`).
+Not here: the loop (`lingport.train`), and what is particular to language modules (`language.py`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from lingport.config.modules import Settings
+from lingport.config.modules import ModuleSettings, Settings
 
 
 class TrainingSettings(Settings):
@@ -43,6 +43,8 @@ _ADAPTER: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 5e-5, "weight
 _PROMPT: dict[str, Any] = {"optimizer": "adafactor", "learning_rate": 0.5, "weight_decay": 1e-5}
 _LANGUAGE: dict[str, Any] = {"steps": 100_000, "selection": "last"}
 _TASK: dict[str, Any] = {"steps": 50_000, "selection": "score"}
+# Not the paper's: a few examples allow no long training, and nothing to choose a state by. Source: ours.
+_FEW_SHOT: dict[str, Any] = {"steps": 100, "batch_size": 8, "selection": "last"}
 
 
 def _with_defaults(name: str, doc: str, defaults: dict[str, Any]) -> type[TrainingSettings]:
@@ -50,7 +52,8 @@ def _with_defaults(name: str, doc: str, defaults: dict[str, Any]) -> type[Traini
     fields: dict[str, Any] = {}
     for key, value in defaults.items():
         known = TrainingSettings.model_fields[key]
-        fields[key] = (known.annotation, Field(value, description=known.description))
+        limited = Annotated[known.annotation, *known.metadata] if known.metadata else known.annotation
+        fields[key] = (limited, Field(value, description=known.description))
     return create_model(name, __base__=TrainingSettings, __doc__=doc, **fields)
 
 
@@ -59,3 +62,37 @@ LanguagePromptTraining = _with_defaults("LanguagePromptTraining", "Language prom
 TaskAdapterTraining = _with_defaults("TaskAdapterTraining", "Task adapter.", _TASK | _ADAPTER)
 TaskPromptTraining = _with_defaults("TaskPromptTraining", "Task prompt.", _TASK | _PROMPT)
 TaskFullTraining = _with_defaults("TaskFullTraining", "Full fine-tuning.", _TASK | _ADAPTER)
+FewShotAdapterTraining = _with_defaults("FewShotAdapterTraining", "Adapter, few-shot.", _FEW_SHOT | _ADAPTER)
+FewShotPromptTraining = _with_defaults("FewShotPromptTraining", "Prompt, few-shot.", _FEW_SHOT | _PROMPT)
+FewShotFullTraining = _with_defaults("FewShotFullTraining", "Full fine-tuning, few-shot.", _FEW_SHOT | _ADAPTER)
+
+
+class TaskTraining(Settings):
+    """Training of task modules, per kind."""
+
+    adapter: TaskAdapterTraining = Field(default_factory=TaskAdapterTraining)  # pyright: ignore
+    prompt: TaskPromptTraining = Field(default_factory=TaskPromptTraining)  # pyright: ignore
+    full: TaskFullTraining = Field(default_factory=TaskFullTraining)  # pyright: ignore
+    modules: ModuleSettings = ModuleSettings()
+    num_examples: int | None = Field(
+        None,
+        ge=1,
+        description="Training examples of each source language, a sample that the seed draws; a larger number holds "
+        "the smaller sample. Null: all.",
+    )
+
+    def of(self, kind: str) -> TrainingSettings:
+        """Returns the settings of a kind."""
+        return getattr(self, kind)
+
+
+class FewShotTraining(Settings):
+    """Training of task modules on a few examples of the target language, per kind."""
+
+    adapter: FewShotAdapterTraining = Field(default_factory=FewShotAdapterTraining)  # pyright: ignore
+    prompt: FewShotPromptTraining = Field(default_factory=FewShotPromptTraining)  # pyright: ignore
+    full: FewShotFullTraining = Field(default_factory=FewShotFullTraining)  # pyright: ignore
+
+    def of(self, kind: str) -> TrainingSettings:
+        """Returns the settings of a kind."""
+        return getattr(self, kind)

@@ -5,6 +5,7 @@ Not here: the SQuAD file (`squad.py`) and rows of tables (`table.py`), which bot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,14 @@ BLANK_HINT = (
     "a file without gold answers cannot be scored; if they mean that there is no answer, set "
     "blank_answers: unanswerable; to leave such questions out, blank_answers: skip"
 )
+_NUMBER = re.compile(r"-?\d+")
 OFFSET_HINT = "correct answer_start (it counts characters from 0), or set check_offsets: false"
 
 
 def answer_fields(record: Mapping[str, Any], intake: Intake, where: str) -> Example | None:
     """Returns the fields of a record with `question`, `context` and `answers`; None if left out or wrong."""
     question, context = intake.text(record, "question", where), intake.text(record, "context", where)
-    pairs = _answer_pairs(record.get("answers"))
+    pairs = _answer_pairs(record.get("answers"), record.get("answer_start"))
     if pairs is None:
         hint = "answers are a text, a list of texts, or SQuAD's text and answer_start; empty: unanswerable"
         intake.problems.add(
@@ -32,10 +34,12 @@ def answer_fields(record: Mapping[str, Any], intake: Intake, where: str) -> Exam
     return answer_example(question, context, pairs, intake, where)
 
 
-def _answer_pairs(value: Any) -> list[tuple[str, int | None]] | None:
-    """Answers in any of the shapes that are in use, as (text, start or None)."""
+def _answer_pairs(value: Any, start: Any) -> list[tuple[str, int | None]] | None:
+    """Answers in any of the shapes that are in use, as (text, start or None); `start` is that of a single text."""
     if isinstance(value, str):
-        return [(value, None)]
+        if isinstance(start, str) and _NUMBER.fullmatch(start):  # a table's cell
+            start = int(start)
+        return [(value, start if isinstance(start, int) else None)]
     if isinstance(value, Mapping):
         texts, starts = value.get("text"), value.get("answer_start")
         texts = [texts] if isinstance(texts, str) else texts
@@ -73,6 +77,9 @@ def answer_example(
             intake.skipped["the answer is empty"] += 1
             return None
         pairs = [pair for pair in pairs if pair[0].strip()]
+    if not pairs and intake.source.answerable_only:
+        intake.skipped["there is no answer"] += 1
+        return None
     distinct: dict[str, int | None] = {}
     for text, start in pairs:
         distinct.setdefault(text, start)

@@ -1,20 +1,17 @@
-"""Raw text as chunks of token ids, and chunks as rows of span corruption.
+"""Raw text as chunks of token ids.
 
-Reading text is `text.py`, the corruption itself `corruption.py`.
+Reading text is `text.py`; what is learnt from a chunk is in `objectives/`.
 Shapes: N chunks, L raw tokens of a chunk.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from lingport.data.batch import Row
-from lingport.data.corruption import corrupt
-from lingport.data.order import generator
 from lingport.errors import DataError
 
 _TEXTS_AT_ONCE = 1000
@@ -46,24 +43,3 @@ def token_chunks(tokenizer: Any, texts: Iterable[str], *, length: int, where: st
             hint="give more text, or shorten objective.max_length",
         )
     return tokens[: num_chunks * length].reshape(num_chunks, length)
-
-
-def corrupted_row(
-    chunk: np.ndarray,
-    *,
-    sentinel_ids: Sequence[int],
-    end_id: int,
-    density: float,
-    mean_span_length: float,
-    key: Sequence[str | int],
-) -> Row:
-    """Returns a chunk (L,) after span corruption as a row; the key decides which tokens are masked."""
-    found = corrupt(
-        chunk,
-        sentinel_ids=sentinel_ids,
-        end_id=end_id,
-        rng=generator(*key),
-        density=density,
-        mean_span_length=mean_span_length,
-    )
-    return Row(found.input_ids.tolist(), found.target_ids.tolist())

@@ -1,86 +1,69 @@
-"""Sources that are no files: Hugging Face data sets by name, and the demo corpus.
+"""Sources that are no files: data sets of the Hugging Face hub by name, and the demo corpus.
 
-The only place that imports `datasets`, and only when a source asks for it. Code that a data set brings along
-is never run.
+A data set is read from its files, row by row: nothing is copied, and code that it brings along is never run. Not
+here: which files those are (`hub_files.py`), and how they come to this machine (`fetch.py`).
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from lingport.config.data import TextSource
+from lingport.data.fetch import commit_of, fetch, list_files
+from lingport.data.files import Part
+from lingport.data.hub_files import CARD, files_of_split
 from lingport.data.intake import Example, Intake
 from lingport.data.records import example_from_record, rename
+from lingport.data.table import read_table
+from lingport.data.text import stream_part
 from lingport.errors import DataError, nearest
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 DEMO_MODULE = "lingport.demo.corpus"
+PARQUET = ".parquet"
+#: key of a parquet file's metadata under which the hub keeps what the columns hold
+_FEATURES = b"huggingface"
 
 
-def load_split(name: str, *, config: str | None, split: str, revision: str | None) -> Dataset:
-    """Returns one split of a Hugging Face data set (or of a local folder in its layout).
+def find_split(name: str, *, config: str | None, split: str, revision: str | None) -> list[Path]:
+    """Returns the local files of one split of a data set of the hub, or of a local folder in its layout.
 
     Raises:
-        DataError: It cannot be had: no network, no such data set, configuration or split, or it needs code of
-            its own to be run.
+        DataError: It cannot be had, or has no such configuration or split.
     """
-    import datasets
-    from datasets.exceptions import DatasetNotFoundError, DatasetsError
-
     where = f"hub:{name}" + (f"/{config}" if config else "") + f"[{split}]"
-    try:
-        loaded = datasets.load_dataset(name, config, split=split, revision=revision)
-    except (ConnectionError, DatasetNotFoundError) as error:
-        hint = (
-            "check the spelling and the network; offline, a data set must have been loaded before (HF_HUB_OFFLINE=1 "
-            "spares the retries), or be given as files (format squad, columns, spans, xnli or table)"
-        )
-        raise DataError(f"the data set cannot be had: {_first_line(error)}", where=where, hint=hint) from error
-    except (ValueError, RuntimeError, OSError, DatasetsError) as error:
-        hint = "look at the data set's page for its configurations (`config`), splits (`split`) and files"
-        raise DataError(f"the data set cannot be read: {_first_line(error)}", where=where, hint=hint) from error
-    return cast("Dataset", loaded)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        card = folder / CARD
+        text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+        return [folder / file for file in files_of_split(files, text, config=config, split=split, where=where)]
+    commit = commit_of(name, revision)
+    files = list_files(name, commit)
+    text = ""
+    if CARD in files:
+        (card,) = fetch(name, [CARD], commit=commit)
+        text = card.read_text(encoding="utf-8", errors="replace")
+    return fetch(name, files_of_split(files, text, config=config, split=split, where=where), commit=commit)
 
 
 def read_hub(intake: Intake) -> Iterator[Example]:
     """Yields the examples of a hub data set; numbers of classes are turned into their names."""
     source = intake.source
     name, split = cast(str, source.name), cast(str, source.split)
-    dataset = load_split(name, config=source.config, split=split, revision=source.revision)
-    for field, column in source.columns.items():
-        if column not in dataset.column_names:
-            hint = nearest(str(column), dataset.column_names)
-            raise DataError(f"there is no column {column!r} for {field!r}", where=f"hub:{name}[{split}]", hint=hint)
-    namers = _class_namers(dataset)
-    for index, row in enumerate(dataset):
-        record = {key: namers[key](value) if key in namers else value for key, value in cast(Mapping, row).items()}
+    files = find_split(name, config=source.config, split=split, revision=source.revision)
+    if any(path.suffix != PARQUET for path in files):
+        for path in files:
+            yield from read_table(Part(path), intake)
+        return
+    for index, row in enumerate(_rows(files, list(map(str, source.columns.values())), where=f"hub:{name}[{split}]")):
         where = f"hub:{name}[{split}]: row {index}"
-        example = example_from_record(rename(record, source.columns), intake, name=f"{split}-{index}", where=where)
+        example = example_from_record(rename(row, source.columns), intake, name=f"{split}-{index}", where=where)
         if example is not None:
             yield example
-
-
-def _class_namers(dataset: Dataset) -> dict[str, Callable[[Any], Any]]:
-    """For columns that hold classes as numbers, what gives their names; a missing label (-1) is empty."""
-    import datasets
-
-    def namer(feature: Any) -> Callable[[Any], Any] | None:
-        if isinstance(feature, datasets.ClassLabel):
-            return lambda value: "" if value is None or value < 0 else feature.int2str(value)
-        inner = getattr(feature, "feature", None)
-        of_item = namer(inner) if inner is not None else None
-        return None if of_item is None else lambda values: [of_item(value) for value in values]
-
-    found = {name: namer(feature) for name, feature in dataset.features.items()}
-    return {name: convert for name, convert in found.items() if convert is not None}
 
 
 def stream_hub_text(source: TextSource, language: str | None) -> Iterator[str]:
@@ -90,15 +73,54 @@ def stream_hub_text(source: TextSource, language: str | None) -> Iterator[str]:
         DataError: It cannot be had, or has no such column.
     """
     name = cast(str, source.name)
-    dataset = load_split(name, config=source.config, split=source.hub_split, revision=source.revision)
-    if source.field not in dataset.column_names:
-        hint = f"set `field`; {nearest(source.field, dataset.column_names)}"
-        where = f"hub:{name}[{source.hub_split}]"
-        raise DataError(f"there is no column {source.field!r}", where=where, hint=hint)
-    for row in dataset.select_columns(source.field):
-        text = cast(Mapping[str, Any], row)[source.field]
+    files = find_split(name, config=source.config, split=source.hub_split, revision=source.revision)
+    if any(path.suffix != PARQUET for path in files):
+        for path in files:
+            yield from stream_part(Part(path), source)
+        return
+    for row in _rows(files, [source.field], where=f"hub:{name}[{source.hub_split}]"):
+        text = row[source.field]
         if isinstance(text, str) and text.strip():
             yield text.strip()
+
+
+def _rows(files: Sequence[Path], columns: Sequence[str], *, where: str) -> Iterator[Mapping[str, Any]]:
+    """Yields the rows of parquet files, of these columns only (of all if none are named)."""
+    import pyarrow
+    from pyarrow import parquet
+
+    for path in files:
+        try:
+            with parquet.ParquetFile(path) as opened:
+                schema = opened.schema_arrow
+                for column in columns:
+                    if column not in schema.names:
+                        hint = f"set `columns` or `field`; {nearest(column, schema.names)}"
+                        raise DataError(f"there is no column {column!r}", where=where, hint=hint)
+                namers = _class_namers(schema.metadata or {})
+                for batch in opened.iter_batches(columns=list(dict.fromkeys(columns)) or None):
+                    for row in batch.to_pylist():
+                        yield {key: namers[key](value) if key in namers else value for key, value in row.items()}
+        except pyarrow.ArrowException as error:
+            message = f"the parquet file cannot be read: {str(error).splitlines()[0]}"
+            raise DataError(message, where=str(path), hint="delete it, so that it is fetched again") from error
+
+
+def _class_namers(metadata: Mapping[bytes, bytes]) -> dict[str, Callable[[Any], Any]]:
+    """For columns that hold classes as numbers, what gives their names; a missing label (-1) is empty."""
+    said = json.loads(metadata.get(_FEATURES, b"{}"))
+
+    def namer(feature: Any) -> Callable[[Any], Any] | None:
+        if not isinstance(feature, dict):
+            return None
+        if feature.get("_type") == "ClassLabel":
+            names = feature["names"]
+            return lambda value: "" if value is None or value < 0 else names[value]
+        of_item = namer(feature.get("feature"))
+        return None if of_item is None else lambda values: [of_item(value) for value in values]
+
+    found = {name: namer(feature) for name, feature in said.get("info", {}).get("features", {}).items()}
+    return {name: convert for name, convert in found.items() if convert is not None}
 
 
 def read_demo(intake: Intake) -> Iterator[Example]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lingport.config.data import ExampleSource
+from lingport.data.languages import language as find_language
 from lingport.data.problems import Problems, shorten
 from lingport.errors import nearest
 
@@ -36,6 +37,11 @@ class Intake:
     problems: Problems
     task: str | None = None
     skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def joiner(self) -> str:
+        """What stands between the tokens of a sentence: what the settings say, else what the language has."""
+        return find_language(self.language).joiner if self.source.joiner is None else self.source.joiner
 
     def text(self, record: Mapping[str, Any], name: str, where: str) -> str | None:
         """Returns a field that must be a text; None if it is not, which is noted."""

@@ -13,7 +13,8 @@ import langcodes
 import regex
 from langcodes.tag_parser import LanguageTagError
 
-from lingport.config.data import PLACEHOLDER, ExampleSource, TextSource
+from lingport.config.data import ExampleSource, TextSource
+from lingport.config.paths import PLACEHOLDER
 from lingport.errors import UnknownNameError, nearest
 
 STUDIED = ("ar", "bg", "cs", "de", "el", "en", "es", "ml", "ro", "ru", "sk", "sl", "sw", "te", "ur", "zh")
@@ -25,6 +26,8 @@ SCRIPTS_OF_CODE = {
     "Jpan": {"Han", "Hiragana", "Katakana"},
     "Kore": {"Hangul", "Han"},
 }
+# written without spaces between words; Korean, which has Han beside its own script, is not
+UNSPACED_SCRIPTS = {"Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"}
 SCRIPTS_OF_LANGUAGE = {"sr": {"Cyrillic", "Latin"}}  # written in both, side by side
 # FLORES names the individual language where ISO 639-1 names the macrolanguage
 FLORES_LANGUAGE = {
@@ -70,6 +73,11 @@ class Language:
     autonym: str
     scripts: frozenset[str]
     flores: str
+
+    @property
+    def joiner(self) -> str:
+        """What stands between two words: nothing in a language written without spaces, else a space."""
+        return "" if self.scripts <= UNSPACED_SCRIPTS else " "
 
 
 @lru_cache(maxsize=1024)

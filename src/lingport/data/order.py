@@ -16,11 +16,13 @@ class EpochOrder:
     Args:
         num_items: N, at least 1.
         seed: Decides all orders.
+        stream: Which of several sequences that share a seed: items of equal number are not seen in equal order.
     """
 
-    def __init__(self, num_items: int, *, seed: int) -> None:
+    def __init__(self, num_items: int, *, seed: int, stream: int = 0) -> None:
         self.num_items = num_items
         self.seed = seed
+        self._stream = (stream,) if stream else ()
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
@@ -29,7 +31,7 @@ class EpochOrder:
         epoch, place = divmod(position, self.num_items)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = generator("order", self.seed, epoch).permutation(self.num_items)
+            self._order = generator("order", self.seed, epoch, *self._stream).permutation(self.num_items)
         return int(self._order[place])
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lingport.config.data import ExampleSource
+from lingport.data.fetch import with_local_files
 from lingport.data.files import Part, each_part
 from lingport.data.intake import Example, Intake
 from lingport.data.languages import fill_placeholders
@@ -32,8 +33,13 @@ FILE_FORMATS: Registry[Callable[[Part, Intake], Iterator[Example]]] = Registry(
         "table": "lingport.data.table:read_table",
     },
 )
-REMOTE_FORMATS: Registry[Callable[[Intake], Iterator[Example]]] = Registry(
-    "example source", {"hub": "lingport.data.hub:read_hub", "demo": "lingport.data.hub:read_demo"}
+WHOLE_FORMATS: Registry[Callable[[Intake], Iterator[Example]]] = Registry(
+    "example source",
+    {
+        "hub": "lingport.data.hub:read_hub",
+        "demo": "lingport.data.hub:read_demo",
+        "lines": "lingport.data.lines:read_lines",
+    },
 )
 
 
@@ -51,17 +57,19 @@ def read_examples(source: ExampleSource, *, language: str, task: str | None = No
     Raises:
         DataError: A file is missing or malformed; up to five problems are told at once. Or nothing is left.
     """
-    filled = fill_placeholders(source, language).resolve()
+    filled = with_local_files(fill_placeholders(source, language))
     name = ", ".join(filled.paths) or f"{filled.format}:{filled.name or task}"
     intake = Intake(filled, language, Problems(name), task=task)
-    if filled.format in REMOTE_FORMATS:
-        examples = list(REMOTE_FORMATS.get(filled.format)(intake))
+    if filled.format in WHOLE_FORMATS:
+        examples = list(WHOLE_FORMATS.get(filled.format)(intake))
     else:
         examples = _from_files(intake)
     intake.problems.raise_if_any()
     left_out = ", ".join(f"{count} because {reason}" for reason, count in intake.skipped.items())
     if left_out:
         logger.info("%s: left out %s", name, left_out)
+    if filled.merge_answers:
+        examples = _merged(examples)
     if not examples:
         raise DataError(
             f"no examples{f' are left (left out: {left_out})' if left_out else ''}",
@@ -89,6 +97,21 @@ def _from_files(intake: Intake) -> list[Example]:
 def _parts(source: ExampleSource) -> Iterator[Part]:
     for path in source.paths:
         yield from each_part(Path(path), member=source.member)
+
+
+def _merged(examples: list[Example]) -> list[Example]:
+    """One example for each id, with the distinct answers of all that share it."""
+    merged: dict[str, Example] = {}
+    for example in examples:
+        if "answers" not in example:
+            hint = "leave it out: only questions have several answers"
+            raise DataError("merge_answers, but the records are no questions", where=example["where"], hint=hint)
+        first = merged.setdefault(example["id"], example)
+        new = [text for text in example["answers"] if text not in first["answers"]]
+        first["answers"] += new
+        if new:
+            first.pop("answer_starts", None)  # would no longer be one for each answer
+    return list(merged.values())
 
 
 def _with_unique_ids(examples: list[Example], name: str) -> list[Example]:

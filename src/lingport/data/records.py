@@ -3,7 +3,8 @@
 An example is a plain dict with `id`, `where` and the fields of its form:
 
 - answers: `question`, `context`, `answers` (empty: unanswerable) and, where known, `answer_starts`;
-- spans: `tokens` and `spans`, a list of [type, text], tokens joined by one space, in order of appearance;
+- spans: `tokens` and `spans`, a list of [type, text] in order of appearance; tokens are joined by one space, or by
+  `joiner` where that is there (nothing in Chinese);
 - classify: text fields by name, and `label`.
 
 Not here: opening files, and any file format.

@@ -63,13 +63,13 @@ def span_example(
     except TagError as error:
         intake.problems.add(error.message, where=where_of(error.index), hint=error.hint)
         return None
-    spans = [(kind, " ".join(tokens[first:end]), first) for kind, first, end in found]
+    spans = [(kind, intake.joiner.join(tokens[first:end]), first) for kind, first, end in found]
     return _mapped(tokens, spans, intake, where_of)
 
 
 def _from_spans(tokens: Sequence[str], spans: Any, intake: Intake, where: str) -> Example | None:
     """WikiANN's way of writing entities: `"PER: Jan Novak"`; pairs [type, text] are taken too."""
-    sentence = " ".join(tokens)
+    sentence = intake.joiner.join(tokens)
     read: list[tuple[str, str, int]] = []
     for index, span in enumerate(spans if isinstance(spans, Sequence) else [spans]):
         pair = span.split(": ", 1) if isinstance(span, str) else span
@@ -77,7 +77,7 @@ def _from_spans(tokens: Sequence[str], spans: Any, intake: Intake, where: str) -
             hint = 'a span is written "TYPE: text" or ["TYPE", "text"]'
             intake.problems.add(f"{shorten(span)} is no span", where=f"{where}.spans[{index}]", hint=hint)
             return None
-        text = " ".join(pair[1].split())
+        text = intake.joiner.join(pair[1].split())  # published with a space between any two tokens
         if intake.source.check_offsets and text not in sentence:
             hint = "correct the span, or set check_offsets: false"
             message = f"the text of span {shorten(span)} is not in the sentence {shorten(sentence)}"
@@ -103,7 +103,8 @@ def _mapped(
             return None
         if mapped is not None:
             kept.append([mapped, text])
-    return {"tokens": list(tokens), "spans": kept}
+    joiner = {} if intake.joiner == " " else {"joiner": intake.joiner}
+    return {"tokens": list(tokens), "spans": kept, **joiner}
 
 
 def _is_text_list(value: Any) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lingport.config.data import TextSource
+from lingport.data.fetch import with_local_files
 from lingport.data.files import Part, each_part, open_text
 from lingport.data.json_records import JSON_LINES, json_error
 from lingport.data.languages import fill_placeholders
@@ -48,7 +49,7 @@ def read_text(source: TextSource, *, language: str | None = None) -> Iterator[st
         DataError: A file is missing, not UTF-8, not valid JSON lines, holds no text, or holds fewer texts
             than `num_train` and `num_validation` ask for.
     """
-    resolved = fill_placeholders(source, language).resolve()
+    resolved = with_local_files(fill_placeholders(source, language))
     stream = TEXT_FORMATS.get(resolved.format)
     chosen = _side(resolved, lambda: stream(resolved, language))
     return itertools.islice(chosen, resolved.limit)
@@ -105,10 +106,15 @@ def stream_files(source: TextSource, language: str | None) -> Iterator[str]:
     """
     for name in source.paths:
         for part in each_part(Path(name), member=source.member):
-            yield from _stream_part(part, source)
+            yield from stream_part(part, source)
 
 
-def _stream_part(part: Part, source: TextSource) -> Iterator[str]:
+def stream_part(part: Part, source: TextSource) -> Iterator[str]:
+    """Yields the texts of one file.
+
+    Raises:
+        DataError: As `read_text`.
+    """
     is_json = part.content_suffix in JSON_LINES
     empty = True
     with open_text(part) as lines:
