@@ -8,8 +8,8 @@ import torch
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.data import TextSource
+from lingport.config.language import ObjectiveSettings
 from lingport.config.modules import AdapterSettings, FullSettings, PromptSettings
-from lingport.config.schema import SpanCorruptionSettings
 from lingport.config.training import TrainingSettings
 from lingport.errors import DataError
 from lingport.modules.base import new_module
@@ -23,7 +23,7 @@ from lingport.train.language import (
 )
 from lingport.train.learner import Learner
 from lingport.train.loop import train
-from lingport.train.task import TaskBatches, TaskValidation, task_module_settings, task_rows
+from lingport.train.task import TaskBatches, TaskData, TaskRows, TaskValidation, task_module_settings, task_rows
 from tests.grid_runs import write_data
 from tests.tiny import shared
 
@@ -36,7 +36,7 @@ def text(tmp_path_factory):
 
 
 def data_of(text, **changes):
-    usual = {"objective": SpanCorruptionSettings(max_length=24), "num_validation_chunks": 6}
+    usual = {"objective": ObjectiveSettings(max_length=24), "num_validation_chunks": 6}
     return language_data(shared("mt5"), text, "en", **(usual | changes))
 
 
@@ -81,7 +81,7 @@ def test_text_that_names_no_held_out_part_gets_one(text):
 
 def test_too_little_text_is_refused_with_its_language(text):
     with pytest.raises(DataError, match="do not fill one chunk") as caught:
-        data_of(text.model_copy(update={"limit": 1}), objective=SpanCorruptionSettings(max_length=250))
+        data_of(text.model_copy(update={"limit": 1}), objective=ObjectiveSettings(max_length=250))
     assert "'en'" in (caught.value.where or "")
 
 
@@ -115,11 +115,12 @@ def test_full_weights_learn_a_rule_to_a_perfect_score():
     known = TrainingSettings(
         steps=60, batch_size=8, learning_rate=3e-3, backbone_dropout=0.0, evaluate_every=20, selection="score"
     )
-    measure = TaskValidation(task, "en", examples(4), rows.rows[:4], composition)
+    data = TaskData(task, "en", rows, rows, examples())
+    measure = TaskValidation(data, composition)
     before = backbone.weights_hash()
     (result,) = train(
         ComposedModel(backbone),
-        [Learner("t", own, composition, TaskBatches(rows.rows, batch_size=8, seed=1), known, validate=measure)],
+        [Learner("t", own, composition, TaskBatches([data], batch_size=8, seed=1), known, validate=measure)],
     )
     assert result.scores["accuracy"] == result.scores["score"] == 1.0
     assert result.scores["validation_loss"] < 1.0
@@ -156,21 +157,36 @@ def test_windows_without_the_answer_are_not_trained_on():
         task_rows(backbone, task, [asked | {"answers": ["nowhere"]}], "en")
 
 
+def of(task, *languages):
+    return [TaskData(task, language, TaskRows([], 0, 0, 0), None) for language in languages]
+
+
 def test_a_task_prompt_starts_from_the_tasks_text_or_words():
     topic = load_task("topic", overrides={"labels": ["a", "b"]})
-    asked = task_module_settings(PromptSettings(), topic, "sk")
+    asked = task_module_settings(PromptSettings(), of(topic, "sk"))
     assert asked.init_text == "Determine the topic of the text in Slovak:"
-    assert task_module_settings(PromptSettings(init="classes"), topic, "sk").init_words == ("a", "b")
-    assert task_module_settings(PromptSettings(init_text="mine"), topic, "sk").init_text == "mine"
+    assert task_module_settings(PromptSettings(init="classes"), of(topic, "sk")).init_words == ("a", "b")
+    assert task_module_settings(PromptSettings(init_text="mine"), of(topic, "sk")).init_text == "mine"
     silent = load_task("topic", overrides={"labels": ["a", "b"], "prompt_init": None})
-    assert task_module_settings(PromptSettings(), silent, "sk").init == "vocab"
-    assert task_module_settings(AdapterSettings(), topic, "sk") == AdapterSettings()
+    assert task_module_settings(PromptSettings(), of(silent, "sk")).init == "vocab"
+    assert task_module_settings(AdapterSettings(), of(topic, "sk")) == AdapterSettings()
+
+
+def test_a_task_prompt_for_several_starts_from_the_texts_of_all():
+    topic = load_task("topic", overrides={"labels": ["a", "b"]})
+    ner = load_task("ner")
+    both = task_module_settings(PromptSettings(), of(topic, "sk", "de"))
+    assert both.init_text == "Determine the topic of the text in Slovak: Determine the topic of the text in German:"
+    mixed = task_module_settings(PromptSettings(), [*of(topic, "sk"), *of(ner, "sk")]).init_text
+    assert mixed == f"{topic.prompt_init('sk')} {ner.prompt_init('sk')}"
+    words = task_module_settings(PromptSettings(init="classes"), of(topic, "sk", "de")).init_words
+    assert words == ("a", "b")
 
 
 def test_validation_without_decoding_is_the_loss_alone():
     backbone = shared("mt5")
     task = load_task("topic", overrides={"labels": ["a", "b"]})
-    rows = task_rows(backbone, task, examples(4), "en").rows
-    measure = TaskValidation(task, "en", examples(4), rows, Composition(), with_score=False)
+    rows = task_rows(backbone, task, examples(4), "en")
+    measure = TaskValidation(TaskData(task, "en", rows, rows, examples(4)), Composition(), with_score=False)
     with torch.no_grad():
         assert set(measure(ComposedModel(backbone))) == {"validation_loss"}

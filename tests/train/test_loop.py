@@ -153,6 +153,12 @@ def test_dropout_with_several_learners_is_refused():
         run(learner(seed=1, backbone_dropout=None), learner(seed=2, backbone_dropout=None))
 
 
+def test_weights_of_ones_own_with_several_learners_are_refused():
+    with pytest.raises(ConfigError, match="weights of its own") as caught:
+        run(learner("adapter"), learner("full", seed=2))
+    assert caught.value.where == "full-2"
+
+
 def test_dropout_is_drawn_from_the_learners_seed_alone():
     one = learner(backbone_dropout=None)
     run(one)

@@ -1,10 +1,11 @@
-"""What the verbs that handle one module share: backbone, task, data and modules from options; one training.
+"""What the verbs that handle one module share: backbone, task, data and modules from options.
 
-Imported late, when a verb is called. Not here: recipes (`run.py`).
+Imported late, when a verb is called. Not here: recipes (`run.py`), and one training (`training.py`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,22 +13,21 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from lingport.backbones.base import EMBEDDED, Backbone
-from lingport.cli.progress import Progress
 from lingport.cli.show import say
+from lingport.compose.bundle import Bundle, load_bundle, read_bundle
 from lingport.compose.composition import Composition
-from lingport.compose.model import ComposedModel
 from lingport.config.data import ExampleSource
 from lingport.config.load import MarkedYaml, validated, with_overrides
 from lingport.config.modules import ModuleSettings
+from lingport.config.names import is_hub_name
 from lingport.config.training import TrainingSettings
 from lingport.errors import ConfigError, ModuleError, nearest
+from lingport.formats.load import load_module, recognised, stated_backbone
 from lingport.modules.base import TransferModule
-from lingport.modules.store import load_module, read_manifest, save_module
+from lingport.modules.store import is_module, read_manifest, save_module
 from lingport.tasks.base import Task
 from lingport.tasks.catalogue import load_task, task_from_text, task_names
-from lingport.train.cost import Cost, measured
-from lingport.train.learner import Learner, TrainResult
-from lingport.train.loop import train
+from lingport.train.learner import Learner
 
 #: file ending -> example format, where none is given
 FORMAT_OF_ENDING = {
@@ -84,12 +84,35 @@ def kind_types(roles: type[BaseModel], kind: str) -> tuple[type[TrainingSettings
     return cast(type[TrainingSettings], training), cast(type[BaseModel], module)
 
 
+def local_folder(place: str | Path, *, revision: str | None = None) -> Path:
+    """Returns the folder of a module or bundle: itself, or what is fetched for `user/name` of the hub."""
+    if Path(place).exists() or not is_hub_name(str(place)):
+        return Path(place)
+    from lingport import hub
+
+    return hub.fetch(str(place), revision=revision)
+
+
+def manifest_of(module: Path | None) -> dict[str, Any] | None:
+    """Returns what a module's files say of it; None: there is no module, or it is of another library's format."""
+    folder = local_folder(module) if module is not None else None
+    if folder is None or (folder.is_dir() and not is_module(folder) and recognised(folder)):
+        return None
+    return read_manifest(folder)
+
+
 def open_backbone(name: str | None, *, dtype: str, device: str, modules: Sequence[Path | None] = ()) -> Backbone:
-    """Returns the backbone that was named, else that of the first module, else the embedded one."""
-    trained_on = [read_manifest(path)["provenance"]["backbone"] for path in modules if path is not None]
-    name = name or str(next(iter([*trained_on, *EMBEDDED])))
+    """Returns the backbone that was named, else that of the first module that names one, else the embedded one."""
+    manifests = [manifest for manifest in map(manifest_of, modules) if manifest is not None]
+    revision = None
+    if name is None and not manifests:
+        name = next(filter(None, (stated_backbone(local_folder(module)) for module in modules if module)), None)
+    if name is None and manifests:
+        trained_on = manifests[0]["provenance"]
+        name, revision = trained_on["backbone"], trained_on.get("backbone_revision")
+    name = str(name or next(iter(EMBEDDED)))
     say(f"loading the backbone {name}")
-    return Backbone.load(name, dtype=dtype, device=device)
+    return Backbone.load(name, dtype=dtype, device=device, revision=revision)
 
 
 def open_task(name: str | None, module: Path | None, settings: Mapping[str, Any]) -> Task[Any, Any]:
@@ -103,7 +126,7 @@ def open_task(name: str | None, module: Path | None, settings: Mapping[str, Any]
     Raises:
         ConfigError: There is no such task, or nothing says which.
     """
-    manifest = read_manifest(module) if module else None
+    manifest = manifest_of(module)
     if manifest and manifest["provenance"]["role"] == "language":
         raise ModuleError("this is a language module", where=str(module), hint="give it as --language-module")
     if name is None and manifest is None:
@@ -116,15 +139,17 @@ def open_task(name: str | None, module: Path | None, settings: Mapping[str, Any]
     definition = manifest["provenance"]["training"].get("task")
     if definition is None:
         return load_task(manifest["provenance"]["task"], overrides=settings or None)
-    import json
-
     return task_from_text(json.dumps({**definition, **settings}), name=f"task of {module}")
 
 
-def open_composition(backbone: Backbone, *, language_module: Path | None, task_module: Path | None) -> Composition:
+def open_composition(
+    backbone: Backbone, *, language_module: Path | None, task_module: Path | None, allow_other_backbone: bool = False
+) -> Composition:
     """Returns the modules put together as the task module was trained; warns where it was trained otherwise."""
-    language = load_module(language_module, backbone) if language_module else None
-    task = load_module(task_module, backbone) if task_module else None
+    language, task = (
+        load_module(place, backbone, allow_other_backbone=allow_other_backbone) if place else None
+        for place in (language_module, task_module)
+    )
     if language is not None and language.provenance.role == "task":
         raise ModuleError("this is a task module", where=str(language_module), hint="give it as --task-module")
     if task is not None and bool(task.provenance.above) != (language is not None):
@@ -134,6 +159,43 @@ def open_composition(backbone: Backbone, *, language_module: Path | None, task_m
         say(f"warning: {task_module} was trained {told}, and is used {here} one here")
     fusion = task.provenance.training.get("fusion", "concat") if task else "concat"
     return Composition(language=language, task=task, fusion=fusion)
+
+
+def open_bundle(
+    place: str | Path, backbone: str | None, *, dtype: str, device: str, allow_other_backbone: bool = False
+) -> Bundle:
+    """Returns a bundle, a folder or `user/name` of the hub, on its backbone or the one that was named."""
+    folder = local_folder(place)
+    manifest = read_bundle(folder)
+    name = backbone or str(manifest.backbone.get("name") or next(iter(EMBEDDED)))
+    revision = manifest.backbone.get("revision") if backbone is None else None
+    say(f"loading the backbone {name}")
+    loaded = Backbone.load(name, dtype=dtype, device=device, revision=revision)
+    return load_bundle(folder, loaded, allow_other_backbone=allow_other_backbone)
+
+
+def task_of_bundle(bundle: Bundle, name: str | None, settings: Mapping[str, Any]) -> Task[Any, Any]:
+    """Returns the task that was named, else the bundle's own.
+
+    Raises:
+        ConfigError: Neither says which.
+    """
+    definition = bundle.manifest.task
+    if name is not None or definition is None:
+        return open_task(name, None, settings)
+    return task_from_text(json.dumps({**definition, **settings}), name=f"task of {bundle.folder}")
+
+
+def language_of_bundle(bundle: Bundle, given: str | None) -> str:
+    """Returns the language that was given, else the bundle's only one.
+
+    Raises:
+        ConfigError: It has several, or none of its own.
+    """
+    if given is None and len(bundle.manifest.languages) != 1:
+        has = f"; the bundle has {', '.join(bundle.languages)}" if bundle.languages else ""
+        raise ConfigError("which language is the text in?", hint=f"--language, for example --language sk{has}")
+    return given or bundle.manifest.languages[0]
 
 
 def language_of(given: str | None, composition: Composition) -> str:
@@ -200,27 +262,6 @@ def is_trained(out: Path, identity: str) -> bool:
         where=str(out),
         hint="choose another --out; nothing is overwritten",
     )
-
-
-def train_one(model: ComposedModel, learner: Learner) -> tuple[TrainResult, Cost]:
-    """Returns what training gave and what it cost; shows how far it is."""
-    checkpoint = learner.checkpoint
-    if checkpoint is not None:
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    with Progress() as progress, measured(model.backbone.device) as cost:
-
-        def listen(name: str, event: dict[str, Any]) -> None:
-            if event["event"] == "train":
-                progress.step(name, event["step"], learner.settings.steps, f"loss {event['loss']:.3f}")
-            elif event["event"] == "resume":
-                progress.say(f"{name}: goes on after step {event['step']:,}")
-            else:
-                scores = {key: value for key, value in event["scores"].items() if key != "score"}  # said by name
-                told = ", ".join(f"{key.replace('_', ' ')} {value:.3f}" for key, value in scores.items())
-                progress.say(f"{name}: step {event['step']:,}: {told}")
-
-        (result,) = train(model, [learner], listen=listen)
-    return result, cost
 
 
 def keep(module: TransferModule, out: Path, learner: Learner) -> None:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingport.cli.options import Device, Dtype, Json, Language, Out, Seed, Steps, TrainingOverrides, example
+from lingport.cli.options import Language, example
 from lingport.cli.show import answer, say
+from lingport.cli.training import (
+    Training,
+    TrainingOptions,
+    chosen_settings,
+    cost_line,
+    cost_of,
+    train_module,
+    training_verb,
+)
+
+if TYPE_CHECKING:
+    from lingport.cli.training import Facts
+    from lingport.compose.model import ComposedModel
+    from lingport.train.learner import Learner, TrainResult
 
 EXAMPLES = r"""
 lingport train-language --language sk --text demo --out modules/lp-sk \
     --kind prompt --steps 60 batch_size=16 objective.max_length=48
 lingport train-language --language sk --text 'texts/*.txt' --kind adapter --out modules/la-sk batch_size=16
+lingport train-language --language sk --text 'texts/*.txt' --out modules/lp-sk --processes 2 --track tensorboard
 """
 
 
@@ -24,7 +39,9 @@ def add_to(app: typer.Typer) -> None:
     )
 
 
+@training_verb
 def train_language(
+    common: TrainingOptions,
     language: Language,
     text: Annotated[
         list[str],
@@ -33,95 +50,93 @@ def train_language(
             "may be a pattern in quotes; `demo` is the corpus in the package."
         ),
     ],
-    out: Out,
-    overrides: TrainingOverrides = None,
     kind: Annotated[str, typer.Option(help="prompt or adapter.")] = "prompt",
-    backbone: Annotated[str, typer.Option(help="nano, a folder, or a hub name.")] = "nano",
-    steps: Steps = None,
-    seed: Seed = 1,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    as_json: Json = False,
 ) -> None:
-    """Train a language module on raw text, by span corruption.
+    """Train a language module on raw text, by span corruption or another objective.
 
     What is not said is as in the paper. A training that was stopped goes on from its last checkpoint when the
     same command is given again.
     """
-    from pydantic import create_model
+    train_module(prepare, tell, common, language=language, text=text, kind=kind)
 
+
+def prepare(common: TrainingOptions, *, device: str, language: str, text: list[str], kind: str) -> Training:
+    """Returns the training of a language module; see `train_module`."""
     from lingport.cli import single
-    from lingport.compose.model import ComposedModel
     from lingport.config.data import TextSource
-    from lingport.config.schema import LanguageTraining, SpanCorruptionSettings
+    from lingport.config.language import LanguageTraining, ObjectiveSettings
+    from lingport.data.described import described
     from lingport.data.languages import language as find_language
     from lingport.grid.fingerprint import content_id, source_fingerprint
     from lingport.train.language import HeldOutLoss, held_out_loss, language_data, language_learner
-    from lingport.train.learner import remember_training
 
-    training_type, module_type = single.kind_types(LanguageTraining, kind)
     defaults = LanguageTraining()  # pyright: ignore[reportCallIssue]
-    schema = create_model(
-        "LanguageSettings",
-        __base__=training_type,
-        module=(module_type, module_type()),
-        objective=(SpanCorruptionSettings, defaults.objective),
+    chosen, training = chosen_settings(
+        LanguageTraining,
+        common,
+        kind=kind,
+        objective=(ObjectiveSettings, defaults.objective),
+        num_texts=(int | None, defaults.num_texts),
         validation_chunks=(int, defaults.validation_chunks),
         text=(dict[str, Any], {}),
     )
-    settings = single.settings_given([*([f"steps={steps}"] if steps is not None else []), *(overrides or [])])
-    chosen: Any = single.checked(schema, settings)
-    training = training_type.model_validate({key: getattr(chosen, key) for key in training_type.model_fields})
     find_language(language)  # a wrong code is told before anything is loaded
     place = {"format": "demo"} if text == ["demo"] else {"paths": text}
     source = single.checked(TextSource, {**place, **chosen.text}).resolve()
-
-    loaded = single.open_backbone(backbone, dtype=dtype, device=device)
+    backbone = single.open_backbone(common.backbone, dtype=common.dtype, device=device)
     identity = content_id(
         {
-            "backbone": loaded.fingerprint,
-            "dtype": str(loaded.dtype),
+            "backbone": backbone.fingerprint,
+            "dtype": str(backbone.dtype),
             "kind": kind,
             "language": language,
-            "seed": seed,
+            "seed": common.seed,
             "settings": chosen.model_dump(mode="json", exclude={"checkpoint_every"}),
             "text": source_fingerprint(source, language),
         }
     )
-    if not single.is_trained(out, identity):
+
+    def begin() -> tuple[Learner, Facts]:
         data = language_data(
-            loaded,
+            backbone,
             source,
             language,
             objective=chosen.objective,
             num_validation_chunks=chosen.validation_chunks,
+            num_texts=chosen.num_texts,
+            seed=common.seed,
         )
+        say(f"{len(data.chunks):,} chunks of text")
         learner = language_learner(
-            loaded,
+            backbone,
             data,
             kind=kind,
             module=chosen.module,
             training=training,
-            seed=seed,
-            name=out.name,
-            checkpoint=single.checkpoint_beside(out),
+            seed=common.seed,
+            name=common.out.name,
+            checkpoint=single.checkpoint_beside(common.out),
             identity=identity,
         )
-        model = ComposedModel(loaded)
-        before = held_out_loss(model, None, data)
-        say(f"{len(data.chunks):,} chunks of text; {learner.module.num_trained:,} numbers are trained")
-        result, cost = single.train_one(model, learner)
-        final = result.scores or HeldOutLoss(learner.module, data)(model)
-        remember_training(
-            learner, result, initial={"validation_loss": before}, final=final, seconds=round(cost.seconds, 1)
-        )
-        single.keep(learner.module, out, learner)
-    else:
-        say(f"{out} is trained already, with these settings and data")
-    _tell(out, as_json=as_json)
+
+        def facts(result: TrainResult, model: ComposedModel) -> dict[str, Any]:
+            before = held_out_loss(model, None, data)
+            final = result.scores or HeldOutLoss(learner.module, data)(model)
+            return {
+                "initial": {"validation_loss": before},
+                "final": final,
+                "data": {"chunks": len(data.chunks), "validation_chunks": len(data.validation)},
+                "sources": [described(source, language=language)],
+                "objective": chosen.objective.model_dump(mode="json"),
+            }
+
+        return learner, facts
+
+    return Training(backbone, identity, begin)
 
 
-def _tell(out: Path, *, as_json: bool) -> None:
+def tell(out: Path, *, as_json: bool) -> None:
+    """Says what a language module's training gave."""
     from lingport.modules.store import read_manifest
 
     manifest = read_manifest(out)
@@ -137,8 +152,10 @@ def _tell(out: Path, *, as_json: bool) -> None:
                 "steps": training["steps"],
                 "validation_loss_before": before,
                 "validation_loss": after,
+                **cost_of(out, training),
             }
         )
         return
     typer.echo(f"held-out loss {before:.3f} without the module, {after:.3f} with it")
+    typer.echo(cost_line(out, training))
     typer.echo(f"saved: {out}")

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lingport.cli.options import (
-    DataFormat,
-    Device,
-    Dtype,
-    Json,
-    LanguageModule,
-    Out,
-    Seed,
-    Steps,
-    TrainingOverrides,
-    example,
-)
+from lingport.cli.options import DataFormat, LanguageModule, example
 from lingport.cli.show import answer, say
+from lingport.cli.training import (
+    Training,
+    TrainingOptions,
+    chosen_settings,
+    cost_line,
+    cost_of,
+    train_module,
+    training_verb,
+)
+
+if TYPE_CHECKING:
+    from lingport.cli.training import Facts
+    from lingport.compose.model import ComposedModel
+    from lingport.train.learner import Learner, TrainResult
 
 EXAMPLES = r"""
 lingport train-task --task topic --source en --format demo --out modules/ta-topic \
@@ -33,123 +36,136 @@ def add_to(app: typer.Typer) -> None:
     app.command("train-task", short_help="Train a task module on labelled data.", epilog=example(EXAMPLES))(train_task)
 
 
+@training_verb
 def train_task(
+    common: TrainingOptions,
     task: Annotated[str, typer.Option(help="Name in the catalogue (ner, qa, nli, claims, topic) or a YAML file.")],
     source: Annotated[str, typer.Option(help="Language of the labelled data: en, de, ...")],
-    out: Out,
-    overrides: TrainingOverrides = None,
     train: Annotated[str | None, typer.Option(help="File of examples to train on.")] = None,
     validation: Annotated[str | None, typer.Option(help="File of examples that choose the best state.")] = None,
     data_format: DataFormat = None,
     kind: Annotated[str, typer.Option(help="adapter, prompt or full.")] = "adapter",
     language_module: LanguageModule = None,
-    backbone: Annotated[str | None, typer.Option(help="nano, a folder, or a hub name. Default: nano.")] = None,
-    steps: Steps = None,
-    seed: Seed = 1,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    as_json: Json = False,
 ) -> None:
     """Train a task module on labelled data of a source language, above its language module if one is given.
 
     What is not said is as in the paper. A training that was stopped goes on from its last checkpoint when the
     same command is given again.
     """
-    from pydantic import create_model
+    files = {"train": train, "validation": validation}
+    train_module(
+        prepare,
+        tell,
+        common,
+        task=task,
+        source=source,
+        files=files,
+        data_format=data_format,
+        kind=kind,
+        language_module=language_module,
+    )
 
+
+def prepare(
+    common: TrainingOptions,
+    *,
+    device: str,
+    task: str,
+    source: str,
+    files: dict[str, str | None],
+    data_format: str | None,
+    kind: str,
+    language_module: Path | None,
+) -> Training:
+    """Returns the training of a task module; see `train_module`."""
     from lingport.cli import single
-    from lingport.compose.model import ComposedModel
-    from lingport.config.schema import EvaluationSettings, TaskTraining
+    from lingport.config.schema import EvaluationSettings
+    from lingport.config.training import TaskTraining
+    from lingport.data.described import described
     from lingport.data.languages import language as find_language
     from lingport.data.readers import read_examples
+    from lingport.formats.load import load_module
     from lingport.grid.fingerprint import content_id, source_fingerprint
-    from lingport.modules.store import load_module, weights_hash
+    from lingport.modules.ancestry import reference
     from lingport.tasks.catalogue import load_task
-    from lingport.train.learner import remember_training
     from lingport.train.task import TaskData, task_learner, task_rows
 
-    training_type, module_type = single.kind_types(TaskTraining, kind)
-    schema = create_model(
-        "TaskSettings",
-        __base__=training_type,
-        module=(module_type, module_type()),
+    chosen, training = chosen_settings(
+        TaskTraining,
+        common,
+        kind=kind,
         task=(dict[str, Any], {}),
         data=(dict[str, Any], {}),
         fusion=(Literal["concat", "mean"], "concat"),
     )
-    settings = single.settings_given([*([f"steps={steps}"] if steps is not None else []), *(overrides or [])])
-    chosen: Any = single.checked(schema, settings)
-    training = training_type.model_validate({key: getattr(chosen, key) for key in training_type.model_fields})
     find_language(source)  # a wrong code is told before anything is loaded
     definition = load_task(task, overrides=chosen.task or None)
-    given = {"train": train, "validation": validation}
     sources = {
-        split: single.example_source(place, data_format, chosen.data, split=split) for split, place in given.items()
+        split: single.example_source(place, data_format, chosen.data, split=split) for split, place in files.items()
     }
-    examples = {
-        split: list(read_examples(where, language=source, task=definition.name)) for split, where in sources.items()
-    }
-    examples["validation"] = examples["validation"][: training.validation_limit]
-
-    loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[language_module])
-    above = load_module(language_module, loaded) if language_module else None
-    facts_above = {"name": language_module.name, "weights": weights_hash(above)} if language_module and above else None
+    backbone = single.open_backbone(
+        common.backbone, dtype=common.dtype, device=device, modules=[language_module] if language_module else []
+    )
+    above = load_module(language_module, backbone) if language_module else None
+    facts_above = reference(above, name=language_module.name) if language_module and above else None
     identity = content_id(
         {
-            "backbone": loaded.fingerprint,
-            "dtype": str(loaded.dtype),
+            "backbone": backbone.fingerprint,
+            "dtype": str(backbone.dtype),
             "kind": kind,
             "source": source,
-            "seed": seed,
+            "seed": common.seed,
             "task": definition.config.model_dump(mode="json"),
             "settings": chosen.model_dump(mode="json", exclude={"checkpoint_every", "task", "data"}),
             "data": [source_fingerprint(where, source) for where in sources.values()],
             "above": facts_above and facts_above["weights"],
         }
     )
-    if not single.is_trained(out, identity):
-        rows = {split: task_rows(loaded, definition, found, source) for split, found in examples.items()}
+
+    def begin() -> tuple[Learner, Facts]:
+        examples = {
+            split: list(read_examples(where, language=source, task=definition.name)) for split, where in sources.items()
+        }
+        examples["validation"] = examples["validation"][: training.validation_limit]
+        rows = {split: task_rows(backbone, definition, found, source) for split, found in examples.items()}
+        say(f"{len(examples['train']):,} examples to train on, {len(examples['validation']):,} to choose by")
         learner = task_learner(
-            loaded,
-            definition,
-            TaskData(source, rows["train"], rows["validation"], examples["validation"]),
+            backbone,
+            [TaskData(definition, source, rows["train"], rows["validation"], examples["validation"], above)],
             kind=kind,
             module=chosen.module,
             training=training,
-            above=above,
             fusion=chosen.fusion,
-            seed=seed,
-            name=out.name,
+            seed=common.seed,
+            name=common.out.name,
             limits=EvaluationSettings(),  # pyright: ignore[reportCallIssue]
-            checkpoint=single.checkpoint_beside(out),
+            checkpoint=single.checkpoint_beside(common.out),
             identity=identity,
         )
         learner.module.provenance.above = facts_above
-        say(
-            f"{len(examples['train']):,} examples to train on, {len(examples['validation']):,} to choose by; "
-            f"{learner.module.num_trained:,} numbers are trained"
-        )
-        result, cost = single.train_one(ComposedModel(loaded), learner)
-        remember_training(
-            learner,
-            result,
-            final={**result.scores, "best_step": result.best_step},
-            data=rows["train"].counts,
-            task=definition.config.model_dump(mode="json", exclude_defaults=True),
-            seconds=round(cost.seconds, 1),
-        )
-        single.keep(learner.module, out, learner)
-    else:
-        say(f"{out} is trained already, with these settings and data")
-    _tell(out, definition.main_score, as_json=as_json)
+
+        def facts(result: TrainResult, _model: ComposedModel) -> dict[str, Any]:
+            return {
+                "final": {**result.scores, "best_step": result.best_step},
+                "data": rows["train"].counts,
+                "sources": [described(sources["train"], language=source)],
+                "task": definition.config.model_dump(mode="json", exclude_defaults=True),
+            }
+
+        return learner, facts
+
+    return Training(backbone, identity, begin)
 
 
-def _tell(out: Path, main_score: str, *, as_json: bool) -> None:
+def tell(out: Path, *, as_json: bool) -> None:
+    """Says what a task module's training gave."""
+    from lingport.cli import single
     from lingport.modules.store import read_manifest
 
     manifest = read_manifest(out)
     provenance = manifest["provenance"]
-    final = provenance["training"]["final"]
+    training, main_score = provenance["training"], single.open_task(None, out, {}).main_score
+    final = training["final"]
     if as_json:
         answer(
             {
@@ -158,14 +174,16 @@ def _tell(out: Path, main_score: str, *, as_json: bool) -> None:
                 "task": provenance["task"],
                 "language": provenance["language"],
                 "num_trained": manifest["num_trained"],
-                "steps": provenance["training"]["steps"],
+                "steps": training["steps"],
                 "best_step": final["best_step"],
                 "main_score": main_score,
                 "validation": {key: value for key, value in final.items() if key != "best_step"},
+                **cost_of(out, training),
             }
         )
         return
     value = final.get(main_score)
     told = f"validation {main_score} {value:.3f}" if value is not None else "not validated"
-    typer.echo(f"{told}, state of step {final['best_step']:,} of {provenance['training']['steps']:,}")
+    typer.echo(f"{told}, state of step {final['best_step']:,} of {training['steps']:,}")
+    typer.echo(cost_line(out, training))
     typer.echo(f"saved: {out}")

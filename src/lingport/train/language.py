@@ -1,6 +1,6 @@
-"""The first recipe: a language module learns from raw text by span corruption (method, section 2).
+"""The first recipe: a language module learns from raw text by an objective (method, section 2).
 
-Not here: the loop, and where modules and results are kept.
+Not here: the loop, the objectives (`lingport.data.objectives`), and where modules and results are kept.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from lingport.backbones.base import Backbone
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.data import TextSource
+from lingport.config.language import ObjectiveSettings
 from lingport.config.modules import PromptSettings, Settings
-from lingport.config.schema import SpanCorruptionSettings
 from lingport.config.training import TrainingSettings
 from lingport.data.batch import Row
-from lingport.data.chunks import corrupted_row, token_chunks
-from lingport.data.corruption import raw_length
+from lingport.data.chunks import token_chunks
 from lingport.data.languages import language as find_language
+from lingport.data.objectives.base import Objective, new_objective
 from lingport.data.order import EpochOrder
+from lingport.data.sample import nested_sample
 from lingport.data.text import read_text
 from lingport.evaluate.loss import mean_loss
 from lingport.modules.base import TransferModule, new_module
@@ -36,27 +37,23 @@ VALIDATION_SHARE = 0.02
 
 @dataclass(frozen=True)
 class LanguageData:
-    """Raw text of one language, ready for span corruption.
+    """Raw text of one language, ready for an objective.
 
     Attributes:
         language: Its code.
         chunks: Training text (N, L) in token ids.
-        validation: Held-out rows, corrupted once and for all.
-        objective: How the text is corrupted.
-        sentinel_ids: The backbone's sentinels.
-        end_id: The backbone's end-of-sequence token.
+        validation: Held-out rows, made once and for all.
+        objective: What is learnt from a chunk.
     """
 
     language: str
     chunks: np.ndarray
     validation: Sequence[Row]
-    objective: SpanCorruptionSettings
-    sentinel_ids: Sequence[int]
-    end_id: int
+    objective: Objective
 
     def row(self, index: int, *key: str | int) -> Row:
-        """Returns a training chunk, corrupted as the key decides."""
-        return _row(self.chunks[index], self.objective, self.sentinel_ids, self.end_id, key)
+        """Returns a training chunk as a row; the key decides all that is random in it."""
+        return self.objective.row(self.chunks[index], *key)
 
 
 def held_out(source: TextSource) -> TextSource:
@@ -71,29 +68,39 @@ def language_data(
     source: TextSource,
     language: str,
     *,
-    objective: SpanCorruptionSettings,
+    objective: ObjectiveSettings,
     num_validation_chunks: int,
+    num_texts: int | None = None,
+    seed: int = 0,
 ) -> LanguageData:
     """Returns the text of a language as training chunks and held-out rows.
 
+    Args:
+        backbone: Its tokenizer cuts the text.
+        source: Where the text is.
+        language: Its code.
+        objective: What is learnt from it.
+        num_validation_chunks: Held-out chunks, at most.
+        num_texts: Training texts, a nested sample of all; None: all.
+        seed: Draws the sample.
+
     Raises:
-        DataError: The text is missing, malformed, or too short for a chunk.
+        DataError: The text is missing, malformed, too short for a chunk, or fewer texts than asked for.
     """
     source = held_out(source)
-    length = raw_length(
-        objective.max_length, density=objective.noise_density, mean_span_length=objective.mean_span_length
-    )
+    made = new_objective(objective, sentinel_ids=backbone.sentinel_ids, end_id=backbone.tokenizer.eos_token_id)
 
-    def chunks(split: str) -> np.ndarray:
+    def chunks(split: str, size: int | None) -> np.ndarray:
+        where = f"{split} text of {language!r}"
         texts = read_text(source.model_copy(update={"split": split}), language=language)
-        return token_chunks(backbone.tokenizer, texts, length=length, where=f"{split} text of {language!r}")
+        texts = nested_sample(texts, size, seed=seed, identity=str, where=where)
+        return token_chunks(backbone.tokenizer, texts, length=made.raw_length, where=where)
 
-    sentinels, end_id = backbone.sentinel_ids, backbone.tokenizer.eos_token_id
     validation = [
-        _row(chunk, objective, sentinels, end_id, ("validation", index))
-        for index, chunk in enumerate(chunks("validation")[:num_validation_chunks])
+        made.row(chunk, "validation", index)
+        for index, chunk in enumerate(chunks("validation", None)[:num_validation_chunks])
     ]
-    return LanguageData(language, chunks("train"), validation, objective, sentinels, end_id)
+    return LanguageData(language, chunks("train", num_texts), validation, made)
 
 
 def language_module_settings(kind: str, settings: Settings, language: str) -> Settings:
@@ -109,7 +116,7 @@ class LanguageRows:
     Args:
         data: The text.
         batch_size: Rows of a step.
-        seed: Decides order and corruption.
+        seed: Decides the order, and what is random in a row.
     """
 
     def __init__(self, data: LanguageData, *, batch_size: int, seed: int) -> None:
@@ -145,6 +152,7 @@ def language_learner(
     training: TrainingSettings,
     seed: int,
     name: str,
+    initial: TransferModule | None = None,
     checkpoint: Path | None = None,
     identity: str = "",
 ) -> Learner:
@@ -156,13 +164,13 @@ def language_learner(
         kind: Kind of the module.
         module: The kind's settings; a prompt without a text to start from gets the paper's.
         training: The training run.
-        seed: Decides initialisation, order and corruption.
+        seed: Decides initialisation, order, and what is random in a row.
         name: Shown in progress and errors.
+        initial: Where it starts (`begun`, or a merged module); it is trained itself. None: it begins anew.
         checkpoint: File to resume from; None: no checkpoints.
         identity: Hash of everything that decides the result.
     """
-    settings = language_module_settings(kind, module, data.language)
-    built = new_module(kind, settings, backbone, seed=seed)
+    built = initial or begun(backbone, kind=kind, module=module, language=data.language, seed=seed)
     built.provenance.role, built.provenance.language = "language", data.language
     return Learner(
         name,
@@ -177,28 +185,19 @@ def language_learner(
     )
 
 
+def begun(backbone: Backbone, *, kind: str, module: Settings, language: str, seed: int) -> TransferModule:
+    """Returns a language module as it is before any training."""
+    return new_module(kind, language_module_settings(kind, module, language), backbone, seed=seed)
+
+
 def held_out_loss(model: ComposedModel, module: TransferModule | None, data: LanguageData) -> float:
-    """Returns the span-corruption loss on held-out text in nats per target token, with a module or without."""
+    """Returns the objective's loss on held-out text in nats per target token, with a module or without.
+
+    Losses of different objectives are losses on different targets: they cannot be compared.
+    """
     return mean_loss(model, Composition(language=module), data.validation)
 
 
 def steps_per_epoch(data: LanguageData, settings: TrainingSettings) -> float:
     """Returns how many steps see all training chunks once."""
     return len(data.chunks) / settings.batch_size
-
-
-def _row(
-    chunk: np.ndarray,
-    objective: SpanCorruptionSettings,
-    sentinel_ids: Sequence[int],
-    end_id: int,
-    key: Sequence[str | int],
-) -> Row:
-    return corrupted_row(
-        chunk,
-        sentinel_ids=sentinel_ids,
-        end_id=end_id,
-        density=objective.noise_density,
-        mean_span_length=objective.mean_span_length,
-        key=key,
-    )

@@ -19,6 +19,7 @@ from lingport.config.training import TrainingSettings
 from lingport.data.batch import Row
 from lingport.errors import TrainingError
 from lingport.modules.base import TransferModule
+from lingport.modules.store import weights_hash
 from lingport.train.checkpoint import (
     load_checkpoint,
     load_optimizer_tensors,
@@ -26,6 +27,7 @@ from lingport.train.checkpoint import (
     save_checkpoint,
 )
 from lingport.train.optim import OPTIMIZERS, rate_at
+from lingport.train.parallel import ALONE, Team
 
 Listener = Callable[[str, dict[str, Any]], None]
 
@@ -39,6 +41,7 @@ class Learner:
         module: The module whose parameters are trained; it ends with the selected weights.
         composition: What acts on the rows; holds the module.
         rows: Step -> its rows. A pure function: calling it again gives the same rows.
+        row_compositions: Step -> what acts on each of its rows; all hold the module. None: `composition` on all.
         settings: The training run.
         seed: Decides dropout; data and initialisation have their own.
         validate: Gives `validation_loss` and, for tasks, `score`; None: nothing is validated.
@@ -52,9 +55,14 @@ class Learner:
     rows: Callable[[int], Sequence[Row]]
     settings: TrainingSettings
     seed: int = 0
+    row_compositions: Callable[[int], Sequence[Composition]] | None = None
     validate: Callable[[ComposedModel], dict[str, float]] | None = None
     checkpoint: Path | None = None
     identity: str = ""
+
+    def acting(self, step: int, *, num_rows: int) -> Sequence[Composition]:
+        """Returns what acts on each row of a step."""
+        return self.row_compositions(step) if self.row_compositions else [self.composition] * num_rows
 
 
 @dataclass
@@ -84,13 +92,18 @@ class LearnerState:
     Args:
         learner: What is to be learnt.
         listen: Told of every event: `train`, `evaluate`, `resume`.
+        team: The processes that train it together.
+
+    Raises:
+        TrainingError: The checkpoint is damaged or of another run, or the processes do not begin alike.
     """
 
-    def __init__(self, learner: Learner, listen: Listener) -> None:
+    def __init__(self, learner: Learner, listen: Listener, team: Team = ALONE) -> None:
         self.learner = learner
         self.settings = learner.settings
         self.result = TrainResult()
         self._listen = listen
+        self._team = team
         self._best: dict[str, Tensor] | None = None
         self._best_value = -math.inf
         self._without_better = 0
@@ -99,6 +112,7 @@ class LearnerState:
         self.optimizer = OPTIMIZERS.get(self.settings.optimizer)(self.parameters, self.settings)
         if learner.checkpoint is not None and learner.checkpoint.exists():
             self._resume(learner.checkpoint)
+        team.check_same(lambda: [learner.identity, self.result.steps, weights_hash(learner.module)])
 
     @property
     def done(self) -> bool:
@@ -136,6 +150,7 @@ class LearnerState:
             self._validate(model)
         if (
             self.learner.checkpoint is not None
+            and self._team.first
             and not self.done
             and self.result.steps % self.settings.checkpoint_every == 0
         ):
@@ -151,8 +166,10 @@ class LearnerState:
         return self.result
 
     def _validate(self, model: ComposedModel) -> None:
-        assert self.learner.validate is not None
-        scores = self.learner.validate(model)
+        validate = self.learner.validate
+        assert validate is not None
+        # One process decides for all: scores that differ in the last bit could stop one and not the other.
+        scores = self._team.of_first(lambda: validate(model))
         self._listen(self.learner.name, {"event": "evaluate", "step": self.result.steps, "scores": scores})
         if self.settings.selection == "last":
             self.result.scores = scores

@@ -1,12 +1,13 @@
-"""The second recipe: a task module learns from labelled rows above a frozen language module.
+"""The second recipe: a task module learns from labelled rows above frozen language modules.
 
-Not here: the loop, and where modules and results are kept.
+One task in one language is the plain case; several take turns, each row above its own language's module. Not here:
+the loop, and where modules and results are kept.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,36 +88,82 @@ def task_rows(backbone: Backbone, task: Task[Any, Any], examples: Sequence[Examp
     return TaskRows(rows, len(examples), num_cut, num_dropped)
 
 
-def task_module_settings(settings: Settings, task: Task[Any, Any], language: str) -> Settings:
-    """Returns a kind's settings with the task's text or label words to start from, where none are given."""
+@dataclass(frozen=True)
+class TaskData:
+    """Labelled data of one task in one language.
+
+    Attributes:
+        task: The task.
+        language: Code of the language.
+        train: What is trained on.
+        validation: What the loss is measured on. None: nothing is validated.
+        examples: The validation examples, for the score.
+        above: The language's module, frozen. None: the task module acts alone.
+        share: Rows of this data for each round over all of them.
+        title: What the task is called among others; empty: as it calls itself.
+    """
+
+    task: Task[Any, Any]
+    language: str
+    train: TaskRows
+    validation: TaskRows | None
+    examples: Sequence[Example] = ()
+    above: TransferModule | None = None
+    share: int = 1
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """The task and the language, as records call them."""
+        return f"{self.title or self.task.name} ({self.language})"
+
+
+def task_module_settings(settings: Settings, data: Sequence[TaskData]) -> Settings:
+    """Returns a kind's settings with the tasks' texts or label words to start from, where none are given."""
     if not isinstance(settings, PromptSettings):
         return settings
     if settings.init == "text" and settings.init_text is None:
-        text = task.prompt_init(language)
-        return settings.model_copy(update={"init_text": text} if text else {"init": "vocab"})
+        texts = dict.fromkeys(filter(None, (each.task.prompt_init(each.language) for each in data)))
+        return settings.model_copy(update={"init_text": " ".join(texts)} if texts else {"init": "vocab"})
     if settings.init == "classes" and not settings.init_words:
-        return settings.model_copy(update={"init_words": tuple(task.label_words(language).values())})
+        words = dict.fromkeys(word for each in data for word in each.task.label_words(each.language).values())
+        return settings.model_copy(update={"init_words": tuple(words)})
     return settings
 
 
 class TaskBatches:
-    """The rows of each step of a task module's training.
+    """The rows of each step of a task module's training; several data sets take turns by their shares.
+
+    Source: cycling over languages as in target language-ready adapters (Parovic et al. 2023, section 2.2), here row
+    by row instead of batch by batch.
 
     Args:
-        rows: All rows.
+        data: At least one data set.
         batch_size: Rows of a step.
-        seed: Decides the order.
+        seed: Decides the order of each data set's rows.
     """
 
-    def __init__(self, rows: Sequence[Row], *, batch_size: int, seed: int) -> None:
-        self._rows = rows
+    def __init__(self, data: Sequence[TaskData], *, batch_size: int, seed: int) -> None:
+        self._data = data
         self._batch_size = batch_size
-        self._order = EpochOrder(len(rows), seed=seed)
+        self._orders = [EpochOrder(len(each.train.rows), seed=seed, stream=at) for at, each in enumerate(data)]
+        # A round: who is next. Each data set's turns are spread evenly over it.
+        turns = [((turn + 0.5) / each.share, at, turn) for at, each in enumerate(data) for turn in range(each.share)]
+        self._round = [(at, turn) for _, at, turn in sorted(turns)]
 
     def __call__(self, step: int) -> list[Row]:
         """Returns the rows of a step."""
-        positions = range(step * self._batch_size, (step + 1) * self._batch_size)
-        return [self._rows[self._order.item(position)] for position in positions]
+        return [self._data[at].train.rows[self._orders[at].item(place)] for at, place in self._places(step)]
+
+    def sources(self, step: int) -> list[int]:
+        """Returns which of the data sets each row of a step is from."""
+        return [at for at, _ in self._places(step)]
+
+    def _places(self, step: int) -> Iterator[tuple[int, int]]:
+        for position in range(step * self._batch_size, (step + 1) * self._batch_size):
+            num_rounds, place = divmod(position, len(self._round))
+            at, turn = self._round[place]
+            yield at, num_rounds * self._data[at].share + turn
 
 
 @dataclass(frozen=True)
@@ -124,20 +171,14 @@ class TaskValidation:
     """Measures a task module on validation examples.
 
     Attributes:
-        task: The task.
-        language: Language of the examples.
-        examples: Validation examples.
-        rows: The same examples as rows, for the loss.
+        data: The validation data.
         composition: What is measured.
         with_score: Whether outputs are decoded and scored; the loss alone is cheaper.
         max_rows: Most rows of a batch.
         max_tokens: Most input tokens of a batch.
     """
 
-    task: Task[Any, Any]
-    language: str
-    examples: Sequence[Example]
-    rows: Sequence[Row]
+    data: TaskData
     composition: Composition
     with_score: bool = True
     max_rows: int = 64
@@ -145,90 +186,84 @@ class TaskValidation:
 
     def __call__(self, model: ComposedModel) -> dict[str, float]:
         """Returns `validation_loss`, and the task's scores with the main one as `score`."""
-        max_rows, max_tokens = self.max_rows, self.max_tokens
-        loss = mean_loss(model, self.composition, self.rows, max_rows=max_rows, max_tokens=max_tokens)
+        data, max_rows, max_tokens = self.data, self.max_rows, self.max_tokens
+        assert data.validation is not None
+        loss = mean_loss(model, self.composition, data.validation.rows, max_rows=max_rows, max_tokens=max_tokens)
         found = {"validation_loss": loss}
         if self.with_score:
-            queries = [Query(self.task, example, self.language, self.composition) for example in self.examples]
+            queries = [Query(data.task, example, data.language, self.composition) for example in data.examples]
             said = predict(model, queries, max_rows=max_rows, max_tokens=max_tokens)
-            scored = score(self.task, self.examples, said, language=self.language)
+            scored = score(data.task, data.examples, said, language=data.language)
             found |= {**scored.scores, "score": scored.scores[scored.main_score]}
         return found
 
 
 @dataclass(frozen=True)
-class TaskData:
-    """Labelled data of one task in one source language.
+class JointValidation:
+    """Measures a task module on several data sets; each counts as much as the others."""
 
-    Attributes:
-        language: The source language.
-        train: What is trained on.
-        validation: What the loss is measured on.
-        examples: The validation examples, for the score.
-    """
+    parts: Sequence[TaskValidation]
 
-    language: str
-    train: TaskRows
-    validation: TaskRows
-    examples: Sequence[Example]
+    def __call__(self, model: ComposedModel) -> dict[str, float]:
+        """Returns the means of `validation_loss` and `score`, and both of each data set under its name."""
+        each = {part.data.name: part(model) for part in self.parts}
+        keys = [key for key in ("validation_loss", "score") if all(key in found for found in each.values())]
+        means = {key: sum(found[key] for found in each.values()) / len(each) for key in keys}
+        return means | {f"{key} of {name}": found[key] for name, found in each.items() for key in keys}
 
 
 def task_learner(
     backbone: Backbone,
-    task: Task[Any, Any],
-    data: TaskData,
+    data: Sequence[TaskData],
     *,
     kind: str,
     module: Settings,
     training: TrainingSettings,
-    above: TransferModule | None,
     fusion: Literal["concat", "mean"],
     seed: int,
     name: str,
     limits: EvaluationSettings,
+    initial: TransferModule | None = None,
     checkpoint: Path | None = None,
     identity: str = "",
 ) -> Learner:
-    """Returns the learner of a new task module above a frozen language module.
+    """Returns the learner of a task module above frozen language modules.
 
     Args:
         backbone: What the module will act in.
-        task: What is learnt.
-        data: Its labelled data in the source language.
+        data: What is learnt: a task in a language, or several that take turns.
         kind: Kind of the module.
         module: The kind's settings; a prompt without a text to start from gets the task's.
         training: The training run.
-        above: The source language's module; None: the task module acts alone.
         fusion: What two prompts give.
         seed: Decides initialisation and order.
         name: Shown in progress and errors.
         limits: How validation examples are run.
+        initial: Where it starts: a copy of another task module, trained itself. None: it begins anew.
         checkpoint: File to resume from; None: no checkpoints.
         identity: Hash of everything that decides the result.
     """
-    settings = task_module_settings(module, task, data.language)
-    built = new_module(kind, settings, backbone, seed=seed)
-    built.provenance.role, built.provenance.language = "task", data.language
-    built.provenance.task = task.name
-    composition = Composition(language=above, task=built, fusion=fusion)
-    measure = TaskValidation(
-        task,
-        data.language,
-        data.examples,
-        data.validation.rows,
-        composition,
-        with_score=training.selection != "loss",
-        max_rows=limits.max_rows,
-        max_tokens=limits.max_tokens,
-    )
+    built = initial or new_module(kind, task_module_settings(module, data), backbone, seed=seed)
+    built.provenance.role = "task"
+    built.provenance.language = "+".join(dict.fromkeys(each.language for each in data))
+    titles = dict.fromkeys(each.title or each.task.name for each in data)
+    built.provenance.task = data[0].task.name if len(titles) == 1 else "+".join(titles)
+    compositions = [Composition(language=each.above, task=built, fusion=fusion) for each in data]
+    measures = [
+        TaskValidation(each, composition, training.selection != "loss", limits.max_rows, limits.max_tokens)
+        for each, composition in zip(data, compositions, strict=True)
+        if each.validation is not None
+    ]
+    batches = TaskBatches(data, batch_size=training.batch_size, seed=seed)
     return Learner(
         name,
         built,
-        composition,
-        TaskBatches(data.train.rows, batch_size=training.batch_size, seed=seed),
+        compositions[0],
+        batches,
         training,
         seed=seed,
-        validate=measure,
+        row_compositions=(lambda step: [compositions[at] for at in batches.sources(step)]) if len(data) > 1 else None,
+        validate=measures[0] if len(measures) == 1 else JointValidation(measures) if measures else None,
         checkpoint=checkpoint,
         identity=identity,
     )
