@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from lingport.errors import InputError, ModuleError
 from lingport.modules import store
+from lingport.modules.files import sha256
 from lingport.modules.store import load_module, read_manifest, save_module
 from tests.tiny import module
 
@@ -36,7 +37,7 @@ def with_tensors(folder, edit):
     tensors = load_file(folder / "weights.safetensors")
     edit(tensors)
     save_file(tensors, folder / "weights.safetensors")
-    change(folder, weights_sha256=store._sha256(folder / "weights.safetensors"))
+    change(folder, weights_sha256=sha256(folder / "weights.safetensors"))
 
 
 def poison(tensors):
@@ -81,7 +82,13 @@ def flip(folder):
 
 def not_safetensors(folder):
     (folder / "weights.safetensors").write_bytes(b"PK\x03\x04 a pickle, perhaps")
-    change(folder, weights_sha256=store._sha256(folder / "weights.safetensors"))
+    change(folder, weights_sha256=sha256(folder / "weights.safetensors"))
+
+
+def huge_header(folder):
+    header = (b'{"a":' + b" " * 3_000_000 + b"1}").ljust(4_000_000)
+    (folder / "weights.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    change(folder, weights_sha256=sha256(folder / "weights.safetensors"))
 
 
 BROKEN = {
@@ -89,7 +96,11 @@ BROKEN = {
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors is missing"),
     "no JSON": (lambda f: (f / "module.json").write_text('{"format": 1,'), "not valid JSON"),
     "not UTF-8": (lambda f: (f / "module.json").write_bytes(b'{"a": "\xff"}'), "not valid JSON"),
-    "a list": (lambda f: (f / "module.json").write_text("[1]"), "keys missing"),
+    "a list": (lambda f: (f / "module.json").write_text("[1]"), "no mapping"),
+    "nested too deeply": (lambda f: (f / "module.json").write_text('{"a":' * 100_000), "nested too deeply"),
+    "a number without end": (lambda f: (f / "module.json").write_text('{"a": ' + "9" * 9000 + "}"), "not valid JSON"),
+    "too much JSON": (lambda f: (f / "module.json").write_text(" " * 2_000_000 + "{}"), "bytes of settings"),
+    "huge header": (huge_header, "a header of"),
     "missing key": (lambda f: change(f, settings=KeyError), "settings"),
     "extra key": (lambda f: change(f, surplus=1), "surplus"),
     "newer format": (lambda f: change(f, format=2), "format 2, this version reads 1"),

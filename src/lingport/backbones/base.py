@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,28 +72,13 @@ class Backbone:
         Raises:
             BackboneError: It does not exist, is of no known family, or must not run in this dtype.
         """
-        from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+        from transformers import AutoModelForSeq2SeqLM
 
-        where = str(EMBEDDED.get(name, name))
-        if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(where).is_dir():
-            raise BackboneError(f"there is no folder {name!r}", hint="check the path, or give a hub name: user/model")
-        try:
-            config = AutoConfig.from_pretrained(where, revision=revision)
-        except (OSError, ValueError) as error:
-            raise BackboneError(
-                f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}",
-                hint="give 'nano', a folder that holds config.json, or a hub name such as bigscience/mt0-base "
-                "(a hub name needs the network once)",
-            ) from error
-        if config.model_type not in LAYOUTS:
-            raise BackboneError(
-                f"{name!r} is a {config.model_type!r} model, a family that is not supported",
-                hint=nearest(config.model_type, LAYOUTS),
-            )
+        where, layout = _find(name, revision)
         torch_device = _device(device)
-        torch_dtype = _dtype(dtype, torch_device, LAYOUTS.get(config.model_type))
+        torch_dtype = _dtype(dtype, torch_device, layout)
+        tokenizer = _tokenizer(name, where, revision)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
             model, found = AutoModelForSeq2SeqLM.from_pretrained(
                 where, revision=revision, dtype=torch_dtype, output_loading_info=True
             )
@@ -106,11 +92,6 @@ class Backbone:
             raise BackboneError(
                 f"cannot load the backbone {name!r}: its files lack {len(missing)} weights, {missing[0]} among them",
                 hint="copy or download it again, whole",
-            )
-        if len(tokenizer) - len(tokenizer.all_special_ids) < _FEWEST_TOKENS:
-            raise BackboneError(  # transformers makes an empty tokenizer where the files are not there
-                f"cannot load the backbone {name!r}: its tokenizer knows no text",
-                hint="the folder needs the tokenizer's files (tokenizer.json, or spiece.model) too",
             )
         return cls(model.to(torch_device), tokenizer, name=name, revision=_commit(where, revision))
 
@@ -154,6 +135,13 @@ class Backbone:
         _hash_weights(digest, self.model, dtype=torch.bfloat16)
         return digest.hexdigest()[:32]
 
+    @cached_property
+    def shape_fingerprint(self) -> str:
+        """Hash of the family and of the names and shapes of all weights: fine-tuned siblings have it in common."""
+        shapes = {name: tuple(parameter.shape) for name, parameter in self.model.named_parameters()}
+        said = json.dumps([self.model.config.model_type, sorted(shapes.items())])
+        return hashlib.sha256(said.encode()).hexdigest()[:32]
+
     def dropout_rate(self, rate: float | None) -> float:
         """Returns the rate itself, or the backbone's own for None."""
         return self.layout.dropout if rate is None else rate
@@ -180,6 +168,72 @@ class Backbone:
         """Returns a float32 copy (N, D) of the input embeddings of N tokens."""
         index = torch.tensor(token_ids, dtype=torch.long, device=self.device)
         return self.layout.input_embeddings.weight[index].detach().float().clone()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A backbone's tokenizer and sentinels, without its weights: all that reading data needs.
+
+    Attributes:
+        tokenizer: Turns texts into token ids.
+        layout: The backbone's family.
+    """
+
+    tokenizer: Any
+    layout: type[Layout]
+
+    @classmethod
+    def load(cls, name: str, *, revision: str | None = None) -> Vocabulary:
+        """Returns the vocabulary of a folder, a hub repository, or the package (`nano`).
+
+        Raises:
+            BackboneError: It does not exist, or is of no known family.
+        """
+        where, layout = _find(name, revision)
+        return cls(_tokenizer(name, where, revision), layout)
+
+    @property
+    def sentinel_ids(self) -> list[int]:
+        """Ids of the sentinels of span corruption, first sentinel first; see `Layout.sentinel_ids`."""
+        return self.layout.sentinel_ids(self.tokenizer)
+
+
+def _find(name: str, revision: str | None) -> tuple[str, type[Layout]]:
+    """Returns where a backbone is loaded from, and its family."""
+    from transformers import AutoConfig
+
+    where = str(EMBEDDED.get(name, name))
+    if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(where).is_dir():
+        raise BackboneError(f"there is no folder {name!r}", hint="check the path, or give a hub name: user/model")
+    try:
+        config = AutoConfig.from_pretrained(where, revision=revision)
+    except (OSError, ValueError) as error:
+        raise BackboneError(
+            f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}",
+            hint="give 'nano', a folder that holds config.json, or a hub name such as bigscience/mt0-base "
+            "(a hub name needs the network once)",
+        ) from error
+    if config.model_type not in LAYOUTS:
+        raise BackboneError(
+            f"{name!r} is a {config.model_type!r} model, a family that is not supported",
+            hint=nearest(config.model_type, LAYOUTS),
+        )
+    return where, LAYOUTS.get(config.model_type)
+
+
+def _tokenizer(name: str, where: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    hint = "the folder needs the tokenizer's files (tokenizer.json, or spiece.model) too"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision)
+    except (OSError, ValueError) as error:
+        message = f"cannot load the backbone {name!r}: {str(error).splitlines()[0]}"
+        raise BackboneError(message, hint=hint) from error
+    if len(tokenizer) - len(tokenizer.all_special_ids) < _FEWEST_TOKENS:
+        # transformers makes an empty tokenizer where the files are not there
+        raise BackboneError(f"cannot load the backbone {name!r}: its tokenizer knows no text", hint=hint)
+    return tokenizer
 
 
 def _hash_weights(digest: Any, model: Any, *, dtype: torch.dtype | None) -> None:

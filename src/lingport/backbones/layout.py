@@ -31,12 +31,16 @@ class Site:
 
     Attributes:
         name: Name of the site, the same for all families (`encoder.0.feed_forward`).
-        path: Dotted path of the submodule whose output it is.
+        path: Dotted path of the sublayer whose output it is, residual addition included.
+        branch: Dotted path of the submodule whose output that sublayer adds to its input.
+        layer: Number of its block, counted from 0 through the encoder and then the decoder.
         width: Size of the last dimension of that output.
     """
 
     name: str
     path: str
+    branch: str
+    layer: int
     width: int
 
 
@@ -78,14 +82,18 @@ class Layout(ABC):
 
     @abstractmethod
     def sites(self, place: str) -> list[Site]:
-        """Returns the sites of one place (`feed_forward`), encoder first, in the order they are computed.
+        """Returns the sites of one place, encoder first, in the order they are computed.
+
+        Args:
+            place: `self_attention`, `cross_attention` or `feed_forward`.
 
         Raises:
             UnknownNameError: This family has no such place.
         """
 
+    @classmethod
     @abstractmethod
-    def sentinel_ids(self, tokenizer: Any) -> list[int]:
+    def sentinel_ids(cls, tokenizer: Any) -> list[int]:
         """Returns the ids of the sentinels, first sentinel first.
 
         Raises:

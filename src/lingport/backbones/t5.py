@@ -15,6 +15,12 @@ from torch import nn
 from lingport.backbones.layout import Layout, Site
 from lingport.errors import BackboneError, UnknownNameError, nearest
 
+#: place -> stack -> number of the sublayer in a block
+SUBLAYERS = {
+    "self_attention": {"encoder": 0, "decoder": 0},
+    "cross_attention": {"decoder": 1},
+    "feed_forward": {"encoder": 1, "decoder": 2},
+}
 NUM_SENTINELS = 100
 BYT5_FIRST_SENTINEL = 258  # ByT5 was pretrained with its last bytes as sentinels, not with its <extra_id_*> names
 
@@ -60,22 +66,26 @@ class T5Layout(Layout):
 
     def sites(self, place: str) -> list[Site]:
         """Returns the sites of one place; see `Layout.sites`."""
-        if place != "feed_forward":
-            raise UnknownNameError(f"this family has no place {place!r}", hint=nearest(place, ["feed_forward"]))
-        stacks = (("encoder", 1), ("decoder", 2))
-        return [
-            Site(f"{stack}.{index}.feed_forward", f"{stack}.block.{index}.layer.{sublayer}", self.width)
-            for stack, sublayer in stacks
-            for index in range(len(getattr(self.model, stack).block))
-        ]
+        if place not in SUBLAYERS:
+            raise UnknownNameError(f"this family has no place {place!r}", hint=nearest(place, SUBLAYERS))
+        encoder, decoder = len(self.model.encoder.block), len(self.model.decoder.block)
+        blocks = [("encoder", index) for index in range(encoder)] + [("decoder", index) for index in range(decoder)]
+        found = []
+        for layer, (stack, index) in enumerate(blocks):
+            if stack in SUBLAYERS[place]:
+                path = f"{stack}.block.{index}.layer.{SUBLAYERS[place][stack]}"
+                # The sublayer ends in `hidden + self.dropout(branch)`, so the dropout's output is what is added.
+                found.append(Site(f"{stack}.{index}.{place}", path, f"{path}.dropout", layer, self.width))
+        return found
 
-    def sentinel_ids(self, tokenizer: Any) -> list[int]:
+    @classmethod
+    def sentinel_ids(cls, tokenizer: Any) -> list[int]:
         """Returns the ids of the 100 sentinels, resolved by name and checked against their position."""
         if type(tokenizer).__name__ == "ByT5Tokenizer":
             return list(range(BYT5_FIRST_SENTINEL, BYT5_FIRST_SENTINEL - NUM_SENTINELS, -1))
         by_name = _sentinels_by_name(tokenizer)
         last = len(tokenizer) - 1
-        if self.sentinels_end_vocabulary and by_name != list(range(last, last - NUM_SENTINELS, -1)):
+        if cls.sentinels_end_vocabulary and by_name != list(range(last, last - NUM_SENTINELS, -1)):
             raise BackboneError(
                 f"the sentinels' names give the ids {by_name[0]}, {by_name[1]}, ... but this family keeps them as "
                 f"the last {NUM_SENTINELS} of its vocabulary: {last}, {last - 1}, ...",

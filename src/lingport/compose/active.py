@@ -17,7 +17,9 @@ from torch import Tensor
 from lingport.backbones.base import Backbone
 from lingport.compose.composition import Composition
 from lingport.errors import CompositionError, WrongBackboneError
-from lingport.modules.base import OutputBinding, PrefixBinding, TransferModule, WeightBinding
+from lingport.modules.base import InputBinding, OutputBinding, PrefixBinding, TransferModule, WeightBinding
+
+_ENCODER_INPUT = ""  # no submodule has this path
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,7 @@ class Active:
                 "a module that replaces the backbone's weights cannot share a batch with other compositions",
                 hint="run those rows in a batch of their own",
             )
-        self._transforms = {
-            module: {b.path: b.transform for b in found if isinstance(b, OutputBinding)}
-            for module, found in bindings.items()
-        }
+        self._transforms = {module: _transforms(found) for module, found in bindings.items()}
         self._stages = self._group()
 
     @property
@@ -85,9 +84,19 @@ class Active:
         return replaced.weights() if replaced else None
 
     @property
+    def replaces_weights(self) -> bool:
+        """Whether a module stands in for the backbone's own weights."""
+        return self._bound[0].weights is not None
+
+    @property
+    def prompt_length(self) -> int:
+        """Most virtual tokens P before a row's text."""
+        return max(bound.prefix_length for bound in self._bound)
+
+    @property
     def paths(self) -> set[str]:
         """Paths of the submodules whose output is transformed."""
-        return {path for transforms in self._transforms.values() for path in transforms}
+        return {path for transforms in self._transforms.values() for path in transforms} - {_ENCODER_INPUT}
 
     def select(self, rows: Sequence[int]) -> Active:
         """Returns what acts on the given rows (repeats allowed), in that order."""
@@ -99,17 +108,28 @@ class Active:
         selected._stages = selected._group()
         return selected
 
-    def transform(self, path: str, h_bsd: Tensor) -> Tensor:
-        """Returns the hidden states of a site after the language modules and then the task modules."""
+    def transform(self, path: str, h_bsd: Tensor, x_bsd: Tensor) -> Tensor:
+        """Returns the output of a submodule after the language modules and then the task modules.
+
+        Args:
+            path: Path of the submodule.
+            h_bsd: Its output.
+            x_bsd: Its input.
+        """
         for groups in self._stages:
             if len(groups) == 1 and groups[0][1] is None:
-                h_bsd = self._apply(groups[0][0], path, h_bsd)
+                h_bsd = self._apply(groups[0][0], path, h_bsd, x_bsd)
                 continue
             for module, rows in groups:
                 if path in self._transforms.get(module, ()):
                     index = torch.tensor(rows, device=h_bsd.device)
-                    h_bsd = h_bsd.index_copy(0, index, self._apply(module, path, h_bsd.index_select(0, index)))
+                    own = self._apply(module, path, h_bsd.index_select(0, index), x_bsd.index_select(0, index))
+                    h_bsd = h_bsd.index_copy(0, index, own)
         return h_bsd
+
+    def transform_input(self, x_bsd: Tensor) -> Tensor:
+        """Returns the encoder's input embeddings after the language modules and then the task modules."""
+        return self.transform(_ENCODER_INPUT, x_bsd, x_bsd)
 
     def put_before(self, x_bsd: Tensor, mask_bs: Tensor) -> tuple[Tensor, Tensor]:
         """Returns input embeddings (B, P + S, D) and their mask with every row's prompts in front of its text."""
@@ -117,7 +137,7 @@ class Active:
             return x_bsd, mask_bs
         x_bsd, mask_bs = _text_first(x_bsd, mask_bs)
         num_rows, num_tokens, _ = x_bsd.shape
-        longest = max(bound.prefix_length for bound in self._bound)
+        longest = self.prompt_length
         parts, masks, order = [], [], []
         for index, bound in enumerate(self._bound):
             rows = [r for r in range(num_rows) if not self.per_row or self._row_of[r] == index]
@@ -140,9 +160,9 @@ class Active:
         used = int(mask.sum(1).max())
         return torch.cat(parts)[back][:, :used], mask[:, :used]
 
-    def _apply(self, module: TransferModule | None, path: str, h_bsd: Tensor) -> Tensor:
-        transform = self._transforms.get(module, {}).get(path) if module else None
-        return transform(h_bsd) if transform else h_bsd
+    def _apply(self, module: TransferModule, path: str, h_bsd: Tensor, x_bsd: Tensor) -> Tensor:
+        transform = self._transforms[module].get(path)
+        return transform(h_bsd, x_bsd) if transform else h_bsd
 
     def _group(self) -> list[list[tuple[TransferModule, list[int] | None]]]:
         stages: list[list[tuple[TransferModule, list[int] | None]]] = []
@@ -161,9 +181,17 @@ class Active:
         return stages
 
 
+def _transforms(bindings: Sequence[Any]) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    found = {binding.path: binding.transform for binding in bindings if isinstance(binding, OutputBinding)}
+    for binding in bindings:
+        if isinstance(binding, InputBinding):
+            found[_ENCODER_INPUT] = lambda x_bsd, _input, own=binding: own.transform(x_bsd)
+    return found
+
+
 def _bind(module: TransferModule, backbone: Backbone) -> list[Any]:
     trained_on = module.provenance.backbone_fingerprint
-    if trained_on and trained_on != backbone.fingerprint:
+    if trained_on and backbone.fingerprint not in (trained_on, module.adopted_by):
         raise WrongBackboneError(
             f"a {module.kind} module of {module.provenance.backbone!r} cannot act in {backbone.name!r}: "
             "the weights or the architecture differ",

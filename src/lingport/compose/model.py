@@ -42,6 +42,19 @@ class Output:
     row_tokens: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What a composition asks of a batch.
+
+    Attributes:
+        prompt_length: Virtual tokens before each row's text.
+        shares_batches: Whether rows of other compositions may be in the same batch.
+    """
+
+    prompt_length: int
+    shares_batches: bool
+
+
 class ComposedModel:
     """A backbone that modules can be attached to.
 
@@ -85,6 +98,16 @@ class ComposedModel:
             self._active = self._plain
             for hook in hooks:
                 hook.remove()
+
+    def footprint(self, composition: Composition) -> Footprint:
+        """Returns what a composition asks of a batch; nothing is attached.
+
+        Raises:
+            CompositionError: The modules cannot act together.
+            WrongBackboneError: A module was trained on another backbone.
+        """
+        active = Active(self.backbone, [composition], per_row=False)
+        return Footprint(active.prompt_length, not active.replaces_weights)
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None) -> Output:
         """Returns logits, and the loss where labels are given.
@@ -212,13 +235,19 @@ class ComposedModel:
             )
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         embeds = self._run_weights(lambda: self.backbone.layout.input_embeddings(input_ids))
-        return self._active.put_before(embeds, mask)
+        embeds, mask = self._active.put_before(embeds, mask)
+        return self._active.transform_input(embeds), mask
 
     def _keep_rows(self, rows: Sequence[int]) -> None:
         self._active = self._active.select(rows)
 
-    def _hook(self, path: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-        return lambda _module, _inputs, output: self._active.transform(path, output)
+    def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def hook(_module: nn.Module, inputs: Any, output: Any) -> Any:
+            if isinstance(output, tuple):  # an attention sublayer gives its hidden states first
+                return self._active.transform(path, output[0], inputs[0]), *output[1:]
+            return self._active.transform(path, output, inputs[0])
+
+        return hook
 
     def _run(self, model: Any, **inputs: Any) -> Any:
         return self._run_weights(lambda: model(**inputs, use_cache=False))

@@ -30,10 +30,17 @@ KINDS: Registry[type[TransferModule]] = Registry(
 
 @dataclass(frozen=True)
 class OutputBinding:
-    """Transforms the output of a site: hidden states (B, S, D) -> (B, S, D)."""
+    """Transforms the output of a submodule: (its output, its input), both (B, S, D) -> (B, S, D)."""
 
     site: str
     path: str
+    transform: Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class InputBinding:
+    """Transforms the encoder's input embeddings, prompts included: (B, P + S, D) -> (B, P + S, D)."""
+
     transform: Callable[[Tensor], Tensor]
 
 
@@ -52,7 +59,7 @@ class WeightBinding:
     weights: Callable[[], dict[str, Tensor]]
 
 
-Binding = OutputBinding | PrefixBinding | WeightBinding
+Binding = OutputBinding | InputBinding | PrefixBinding | WeightBinding
 
 
 @dataclass
@@ -62,20 +69,35 @@ class Provenance:
     Attributes:
         backbone: Name of the backbone it was trained on.
         backbone_fingerprint: Fingerprint of that backbone's architecture and weights.
+        backbone_shape: Fingerprint of its family and of the shapes of its weights; fine-tuned siblings share it.
+        backbone_revision: Commit that it was loaded at, if it came from the hub.
         role: `language` or `task`.
         language: Language of the text, or source language of the labelled data.
         task: Name of the task, for a task module.
-        above: Name and hash of the language module that was active in training, for a task module.
+        above: The language module that was active in training, for a task module; see `ancestry.above`.
         training: Settings, steps, data and scores of the training run.
+        origin: Where its files came from, if it was not trained here: repository and commit, format.
+        ancestors: Modules that it started from or is the sum of: name, hash of the weights, factor, and whether the
+            module itself or its task vector was taken. Empty: it began anew.
     """
 
     backbone: str = ""
     backbone_fingerprint: str = ""
+    backbone_shape: str = ""
+    backbone_revision: str | None = None
     role: str = ""
     language: str | None = None
     task: str | None = None
-    above: dict[str, str] | None = None
+    above: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] | None = None
+    ancestors: list[dict[str, Any]] = field(default_factory=list)
+
+    def backbone_alone(self) -> Provenance:
+        """Returns the same backbone without any history."""
+        return Provenance(
+            self.backbone, self.backbone_fingerprint, self.backbone_shape, backbone_revision=self.backbone_revision
+        )
 
 
 class TransferModule(nn.Module, ABC):
@@ -85,15 +107,22 @@ class TransferModule(nn.Module, ABC):
 
     Args:
         settings: The settings of its kind.
+
+    Attributes:
+        provenance: Where it comes from.
+        adopted_by: Fingerprint of another backbone that it may act in, because whoever loaded it said so.
+        shares_batch: Whether rows of other modules may stand in the same batch.
     """
 
     kind: ClassVar[str]
     settings_type: ClassVar[type[Any]]
+    shares_batch: ClassVar[bool] = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
         self.provenance = Provenance()
+        self.adopted_by: str | None = None
 
     @classmethod
     @abstractmethod
@@ -134,6 +163,8 @@ def new_module(kind: str, settings: Settings, backbone: Backbone, *, seed: int =
     module = KINDS.get(kind).build(settings, backbone, seed=seed).to(backbone.device)
     module.provenance.backbone = backbone.name
     module.provenance.backbone_fingerprint = backbone.fingerprint
+    module.provenance.backbone_shape = backbone.shape_fingerprint
+    module.provenance.backbone_revision = backbone.revision
     return module
 
 

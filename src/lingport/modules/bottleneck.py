@@ -1,12 +1,14 @@
-"""Bottleneck adapter (`seq_bn`): `h <- h + up(relu(down(h)))` after each feed-forward sublayer.
+"""Bottleneck adapter; by default `seq_bn`, `h <- h + up(relu(down(h)))` after each feed-forward sublayer.
 
 Pfeiffer et al. 2020 (arXiv 2005.00247), as used by MAD-X (arXiv 2005.00052) and Soft Language Prompts
-(arXiv 2407.02317, section 3). Without layer norm, dropout and scaling.
+(arXiv 2407.02317, section 3). The settings also give AdapterHub's `double_seq_bn` (Houlsby et al. 2019,
+arXiv 1902.00751) and `par_bn` (He et al. 2021, arXiv 2110.04366). Without layer norm and dropout.
 Shapes: B rows, S tokens, D model width, R bottleneck width, N sites.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -15,25 +17,46 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lingport.backbones.base import Backbone
-from lingport.backbones.layout import Layout
+from lingport.backbones.layout import Layout, Site
 from lingport.config.modules import AdapterSettings
 from lingport.errors import ModuleError
-from lingport.modules.base import Binding, OutputBinding, TransferModule, seeded
+from lingport.modules.base import Binding, InputBinding, OutputBinding, TransferModule, seeded
+from lingport.modules.coupling import Coupling
 
+NON_LINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": F.leaky_relu,
+    "relu6": F.relu6,
+    "mish": F.mish,
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "linear": lambda x: x,
+}
 _NAMES = ("down_weight", "down_bias", "up_weight", "up_bias")
+_COUPLING = "coupling."
 
 
 class BottleneckAdapter(TransferModule):
-    """One bottleneck per feed-forward sublayer, encoder and decoder alike.
+    """One bottleneck per site, encoder and decoder alike.
+
+    What is added to a sublayer's output h is `scaling * up(f(down(z)))`, where z is h, the sublayer's branch, or its
+    input, as `settings.reads` says; what is added to the branch comes before the residual addition.
 
     Args:
         settings: Settings of the adapter.
-        tensors: `down_weight` (N, R, D), `down_bias` (N, R), `up_weight` (N, D, R), `up_bias` (N, D); the N
-            sites are in the layout's order.
+        tensors: `down_weight` (N, R, D), `down_bias` (N, R), `up_weight` (N, D, R), `up_bias` (N, D); the N sites
+            are those of `sites`. With `layer_reductions` also `widths` (N,), the bottleneck of each site, which uses
+            the first of the R; with a trained scaling `scaling` (N, 1) or (N, D); with a coupling its tensors after
+            `coupling.`.
     """
 
     kind: ClassVar[str] = "adapter"
     settings_type: ClassVar[type[Any]] = AdapterSettings
+    settings: AdapterSettings
 
     def __init__(self, settings: AdapterSettings, *, tensors: dict[str, Tensor]) -> None:
         super().__init__(settings)
@@ -41,27 +64,45 @@ class BottleneckAdapter(TransferModule):
         self.down_bias = nn.Parameter(tensors["down_bias"])
         self.up_weight = nn.Parameter(tensors["up_weight"])
         self.up_bias = nn.Parameter(tensors["up_bias"])
+        self.scaling = nn.Parameter(tensors["scaling"]) if "scaling" in tensors else None
+        coupling = {name[len(_COUPLING) :]: value for name, value in tensors.items() if name.startswith(_COUPLING)}
+        self.coupling = Coupling(coupling) if coupling else None
+        self.widths: Tensor | None
+        self.register_buffer("widths", tensors.get("widths"))
+        self._activation = NON_LINEARITIES[settings.non_linearity]
 
     @classmethod
     def build(cls, settings: AdapterSettings, backbone: Backbone, *, seed: int = 0) -> Self:
-        """Returns an adapter with weights N(0, init_std) and biases 0; see `TransferModule.build`."""
-        num_sites, width = len(backbone.layout.sites("feed_forward")), backbone.layout.width
-        bottleneck = int(width // settings.reduction)
-        if bottleneck < 1:
-            raise ModuleError(
-                f"reduction={settings.reduction} leaves no bottleneck of a width of {width}",
-                hint=f"use a reduction of at most {width}",
-            )
+        """Returns an adapter with weights N(0, init_std), biases 0 and scalings 1; see `TransferModule.build`."""
+        width = backbone.layout.width
+        found = sites(settings, backbone.layout)
+        widths = [bottleneck_width(settings, site) for site in found]
+        for site, bottleneck in zip(found, widths, strict=True):
+            if bottleneck < 1:
+                reduction = settings.layer_reductions.get(site.layer, settings.reduction)
+                raise ModuleError(
+                    f"reduction={reduction} leaves no bottleneck of a width of {width}",
+                    hint=f"use a reduction of at most {width}",
+                )
         generator = seeded(seed)
-        return cls(
-            settings,
-            tensors={
-                "down_weight": torch.randn(num_sites, bottleneck, width, generator=generator) * settings.init_std,
-                "down_bias": torch.zeros(num_sites, bottleneck),
-                "up_weight": torch.randn(num_sites, width, bottleneck, generator=generator) * settings.init_std,
-                "up_bias": torch.zeros(num_sites, width),
-            },
-        )
+        shape = (len(found), max(widths), width)
+        tensors = {
+            "down_weight": torch.randn(shape, generator=generator) * settings.init_std,
+            "down_bias": torch.zeros(shape[:2]),
+            "up_weight": torch.randn(len(found), width, max(widths), generator=generator) * settings.init_std,
+            "up_bias": torch.zeros(len(found), width),
+        }
+        for index, bottleneck in enumerate(widths):
+            tensors["down_weight"][index, bottleneck:] = 0
+            tensors["up_weight"][index, :, bottleneck:] = 0
+        if settings.layer_reductions:
+            tensors["widths"] = torch.tensor(widths)
+        if not isinstance(settings.scaling, float):
+            tensors["scaling"] = torch.ones(len(found), num_scalings(settings, width))
+        if settings.coupling_reduction is not None:
+            made = Coupling.build(width, settings.coupling_reduction, std=settings.init_std, generator=generator)
+            tensors |= {f"{_COUPLING}{name}": value.detach() for name, value in made.named_parameters()}
+        return cls(settings, tensors=tensors)
 
     @classmethod
     def empty(cls, settings: AdapterSettings, tensors: dict[str, Tensor]) -> Self:
@@ -73,30 +114,110 @@ class BottleneckAdapter(TransferModule):
         if len(shape) != 3:
             raise ModuleError(f"'down_weight' has shape {tuple(shape)}, not (N, R, D)")
         num_sites, bottleneck, width = shape
-        expected = {
+        expected: dict[str, tuple[int, ...]] = {
+            "down_weight": (num_sites, bottleneck, width),
             "down_bias": (num_sites, bottleneck),
             "up_weight": (num_sites, width, bottleneck),
             "up_bias": (num_sites, width),
         }
+        if settings.layer_reductions:
+            expected["widths"] = (num_sites,)
+        if not isinstance(settings.scaling, float):
+            expected["scaling"] = (num_sites, num_scalings(settings, width))
+        if settings.coupling_reduction is not None:
+            shapes = Coupling.shapes(width, settings.coupling_reduction)
+            expected |= {f"{_COUPLING}{name}": wanted for name, wanted in shapes.items()}
         for name, wanted in expected.items():
+            if name not in tensors:
+                raise ModuleError(f"the settings of the adapter need the tensor {name!r}, which is missing")
             if tuple(tensors[name].shape) != wanted:
                 raise ModuleError(f"{name!r} has shape {tuple(tensors[name].shape)}, not {wanted}")
-        return cls(settings, tensors={name: torch.empty_like(tensors[name]) for name in _NAMES})
+        if settings.layer_reductions and tensors["widths"].dtype != torch.long:
+            raise ModuleError(f"'widths' holds {tensors['widths'].dtype}, not whole numbers")
+        return cls(settings, tensors={name: torch.empty_like(tensors[name]) for name in expected})
+
+    @property
+    def num_trained(self) -> int:
+        """How many numbers are trained; what fills the rows of narrower bottlenecks does not count."""
+        num_sites, bottleneck, width = self.down_weight.shape
+        filling = num_sites * bottleneck - sum(self.bottlenecks)
+        return super().num_trained - filling * (2 * width + 1)
+
+    @property
+    def bottlenecks(self) -> list[int]:
+        """Width R of the bottleneck of each site."""
+        if self.widths is None:
+            return [self.down_weight.shape[1]] * self.down_weight.shape[0]
+        return self.widths.tolist()
 
     def bind(self, layout: Layout) -> list[Binding]:
-        """Returns a binding for each feed-forward sublayer; see `TransferModule.bind`."""
-        sites = layout.sites("feed_forward")
-        num_sites, _, width = self.down_weight.shape
-        if num_sites != len(sites) or width != layout.width:
+        """Returns a binding for each site, and one to the encoder's input for a coupling; see `TransferModule.bind`."""
+        found = sites(self.settings, layout)
+        num_sites, bottleneck, width = self.down_weight.shape
+        if num_sites != len(found) or width != layout.width:
             raise ModuleError(
-                f"the adapter is for {num_sites} sublayers of width {width}, the backbone has {len(sites)} of width "
+                f"the adapter is for {num_sites} sublayers of width {width}, the backbone has {len(found)} of width "
                 f"{layout.width}",
                 hint="load it with the backbone that it was trained on",
             )
-        return [OutputBinding(site.name, site.path, partial(self.transform, index)) for index, site in enumerate(sites)]
+        if self.widths is not None and self.bottlenecks != [bottleneck_width(self.settings, site) for site in found]:
+            raise ModuleError(
+                f"its bottlenecks {self.bottlenecks} are not those of layer_reductions={self.settings.layer_reductions}"
+            )
+        if max(self.bottlenecks) > bottleneck:
+            raise ModuleError(f"a bottleneck of {max(self.bottlenecks)} does not fit tensors of {bottleneck}")
+        bindings: list[Binding] = [
+            OutputBinding(
+                site.name,
+                site.branch if self.settings.reads == "branch" else site.path,
+                partial(self.transform, index, bottleneck),
+            )
+            for index, (site, bottleneck) in enumerate(zip(found, self.bottlenecks, strict=True))
+        ]
+        if self.coupling is not None:
+            bindings.append(InputBinding(partial(self.coupling.transform, self._activation)))
+        return bindings
 
-    def transform(self, index: int, h_bsd: Tensor) -> Tensor:
-        """Returns `h + up(relu(down(h)))` for hidden states (B, S, D) of one site."""
+    def transform(self, index: int, bottleneck: int, h_bsd: Tensor, x_bsd: Tensor) -> Tensor:
+        """Returns `h + scaling * up(f(down(z)))` for a site.
+
+        Args:
+            index: Number of the site.
+            bottleneck: Width R of its bottleneck.
+            h_bsd: Output (B, S, D) of what the site transforms.
+            x_bsd: Its input (B, S, D).
+        """
         dtype = h_bsd.dtype
-        down_bsr = F.linear(h_bsd, self.down_weight[index].to(dtype), self.down_bias[index].to(dtype)).relu()
-        return h_bsd + F.linear(down_bsr, self.up_weight[index].to(dtype), self.up_bias[index].to(dtype))
+        z_bsd = x_bsd if self.settings.reads == "input" else h_bsd
+        down_rd, down_r = self.down_weight[index, :bottleneck], self.down_bias[index, :bottleneck]
+        up_dr = self.up_weight[index, :, :bottleneck]
+        hidden_bsr = self._activation(F.linear(z_bsd, down_rd.to(dtype), down_r.to(dtype)))
+        change_bsd = F.linear(hidden_bsr, up_dr.to(dtype), self.up_bias[index].to(dtype))
+        scaling = float(self.settings.scaling) if self.scaling is None else self.scaling[index].to(dtype)
+        return h_bsd + change_bsd * scaling
+
+
+def sites(settings: AdapterSettings, layout: Layout) -> list[Site]:
+    """Returns the sites that an adapter acts at, place by place, in the order of its tensors."""
+    found = [site for place in settings.places for site in layout.sites(place)]
+    layers = {site.layer for site in layout.sites("feed_forward")}
+    unknown = sorted({*settings.leave_out, *settings.layer_reductions} - layers)
+    if unknown:
+        raise ModuleError(
+            f"leave_out and layer_reductions name layers that the backbone does not have: {unknown}",
+            hint=f"layers are numbered through the encoder and the decoder: 0 to {max(layers)}",
+        )
+    left = [site for site in found if site.layer not in settings.leave_out]
+    if not left:
+        raise ModuleError("leave_out leaves no layer with an adapter", hint="name fewer layers")
+    return left
+
+
+def bottleneck_width(settings: AdapterSettings, site: Site) -> int:
+    """Returns the width R of a site's bottleneck."""
+    return int(site.width // settings.layer_reductions.get(site.layer, settings.reduction))
+
+
+def num_scalings(settings: AdapterSettings, width: int) -> int:
+    """Returns how many numbers a trained scaling has at a site."""
+    return {"learned": 1, "channel": width}[str(settings.scaling)]

@@ -27,6 +27,7 @@ class FullWeights(TransferModule):
 
     kind: ClassVar[str] = "full"
     settings_type: ClassVar[type[Any]] = FullSettings
+    shares_batch: ClassVar[bool] = False
 
     def __init__(self, settings: FullSettings, *, tensors: dict[str, Tensor]) -> None:
         super().__init__(settings)

@@ -37,6 +37,7 @@ class SoftPrompt(TransferModule):
 
     kind: ClassVar[str] = "prompt"
     settings_type: ClassVar[type[Any]] = PromptSettings
+    settings: PromptSettings
     fixed: Tensor
 
     def __init__(self, settings: PromptSettings, *, prompt: Tensor, fixed: Tensor) -> None:
@@ -117,5 +118,5 @@ def _init_classes(settings: PromptSettings, backbone: Backbone, num_rows: int, s
 
 
 def _init_random(settings: PromptSettings, backbone: Backbone, num_rows: int, seed: int) -> Tensor:
-    std = settings.init_std or backbone.layout.input_embeddings.weight.float().std().item()
-    return (torch.randn(num_rows, backbone.layout.width, generator=seeded(seed)) * std).to(backbone.device)
+    std = settings.init_std or backbone.layout.input_embeddings.weight.float().std()
+    return torch.randn(num_rows, backbone.layout.width, generator=seeded(seed)).to(backbone.device) * std

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,13 +15,14 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lingport import __version__
 from lingport.backbones.base import Backbone
+from lingport.config.modules import Settings
 from lingport.errors import ModuleError, WrongBackboneError, nearest
 from lingport.modules.base import KINDS, Provenance, TransferModule
+from lingport.modules.files import read_json, read_safetensors, sha256, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +60,9 @@ def save_module(module: TransferModule, path: str | Path, *, replace: bool = Fal
             "settings": module.settings.model_dump(mode="json"),
             "provenance": dataclasses.asdict(module.provenance),
             "num_trained": module.num_trained,
-            "weights_sha256": _sha256(staging / _WEIGHTS),
+            "weights_sha256": sha256(staging / _WEIGHTS),
         }
-        with (staging / _MANIFEST).open("w", encoding="utf-8") as file:
-            json.dump(manifest, file, ensure_ascii=False, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
+        write_json(staging / _MANIFEST, manifest)
         staging.chmod(0o755)
         if folder.exists():
             # Set aside whole: a process killed here leaves no module under the name, never half of one.
@@ -82,6 +78,20 @@ def save_module(module: TransferModule, path: str | Path, *, replace: bool = Fal
     return folder
 
 
+def is_module(path: str | Path) -> bool:
+    """Returns whether a folder claims to hold a module of ours."""
+    return (Path(path) / _MANIFEST).is_file()
+
+
+def record_origin(path: str | Path, origin: dict[str, Any]) -> None:
+    """Writes into a module's manifest where its files came from; its weights stay as they are."""
+    file, manifest = Path(path) / _MANIFEST, read_manifest(path)
+    manifest["provenance"]["origin"] = origin
+    staging = file.with_name(f".{_MANIFEST}")
+    write_json(staging, manifest)
+    staging.replace(file)
+
+
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """Returns the content of a module's module.json, checked for its keys.
 
@@ -95,14 +105,12 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             where=str(path),
             hint="give the folder that save_module wrote",
         )
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModuleError(f"not valid JSON: {error}", where=str(file), hint="save or copy the module again") from error
-    if not isinstance(manifest, dict) or set(manifest) != _KEYS:
-        keys = sorted(_KEYS ^ set(manifest)) if isinstance(manifest, dict) else sorted(_KEYS)
+    manifest = read_json(file)
+    if set(manifest) != _KEYS:
         raise ModuleError(
-            f"keys missing or not known: {', '.join(keys)}", where=str(file), hint="save the module again"
+            f"keys missing or not known: {', '.join(sorted(_KEYS ^ set(manifest)))}",
+            where=str(file),
+            hint="save the module again",
         )
     if manifest["format"] != FORMAT:
         raise ModuleError(
@@ -110,15 +118,30 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             where=str(file),
             hint="update lingport",
         )
+    if not isinstance(manifest["settings"], dict) or not isinstance(manifest["provenance"], dict):
+        raise ModuleError("settings or provenance are broken: not an object", where=str(file), hint="copy it again")
     return manifest
 
 
-def load_module(path: str | Path, backbone: Backbone) -> TransferModule:
+def verified(path: str | Path) -> dict[str, Any]:
+    """Returns a module's manifest, once its weights are found to be the very ones that were saved with it.
+
+    Raises:
+        ModuleError: The module is broken, truncated or incomplete.
+    """
+    manifest = read_manifest(path)
+    _check_weights(Path(path) / _WEIGHTS, manifest["weights_sha256"])
+    return manifest
+
+
+def load_module(path: str | Path, backbone: Backbone, *, allow_other_backbone: bool = False) -> TransferModule:
     """Returns the module of a folder, on the backbone's device, ready to be composed.
 
     Args:
         path: A folder that `save_module` wrote.
         backbone: What it will act in; must be the one that it was trained on.
+        allow_other_backbone: Only warn where the backbone is another one of the same family and shape, such as a
+            fine-tuned sibling. What the module then does is for the caller to measure.
 
     Raises:
         ModuleError: The files are broken, truncated, or do not belong together.
@@ -131,18 +154,8 @@ def load_module(path: str | Path, backbone: Backbone) -> TransferModule:
             f"unknown kind of module {manifest['kind']!r}", where=where, hint=nearest(str(manifest["kind"]), KINDS)
         )
     kind = KINDS.get(manifest["kind"])
-    try:
-        settings = kind.settings_type.model_validate(manifest["settings"])
-        provenance = _PROVENANCE.validate_python(dataclasses.asdict(Provenance(**manifest["provenance"])))
-    except (ValidationError, TypeError) as error:
-        raise ModuleError(f"settings or provenance are broken: {error}", where=where) from error
-    if provenance.backbone_fingerprint != backbone.fingerprint:
-        raise WrongBackboneError(
-            f"trained on {provenance.backbone!r} (fingerprint {provenance.backbone_fingerprint[:12]}), not on "
-            f"{backbone.name!r} ({backbone.fingerprint[:12]})",
-            where=where,
-            hint="load the backbone that it was trained on; the same name with other weights is another backbone",
-        )
+    settings, provenance = checked_history(kind, manifest, where=where)
+    adopted_by = adopting(provenance, backbone, where=where, allowed=allow_other_backbone)
     tensors = _read_tensors(Path(path) / _WEIGHTS, manifest["weights_sha256"])
     module = kind.empty(settings, tensors)
     try:
@@ -150,6 +163,7 @@ def load_module(path: str | Path, backbone: Backbone) -> TransferModule:
     except RuntimeError as error:
         raise ModuleError(f"tensors do not fit a module of kind {kind.kind!r}: {error}", where=where) from error
     module.provenance = provenance
+    module.adopted_by = adopted_by
     module.to(backbone.device).requires_grad_(False)
     module.bind(backbone.layout)  # shapes are checked here, not at the first forward pass
     return module
@@ -164,26 +178,58 @@ def weights_hash(module: TransferModule) -> str:
     return digest.hexdigest()
 
 
-def _read_tensors(file: Path, sha256: str) -> dict[str, torch.Tensor]:
+def checked_history(kind: type[TransferModule], manifest: dict[str, Any], *, where: str) -> tuple[Settings, Provenance]:
+    """Returns the settings and the provenance that a manifest gives.
+
+    Raises:
+        ModuleError: They are not those of a module of this kind.
+    """
+    try:
+        settings = kind.settings_type.model_validate(manifest["settings"])
+        provenance = _PROVENANCE.validate_python(dataclasses.asdict(Provenance(**manifest["provenance"])))
+    except (ValidationError, TypeError) as error:
+        raise ModuleError(f"settings or provenance are broken: {error}", where=where) from error
+    return settings, provenance
+
+
+def adopting(provenance: Provenance, backbone: Backbone, *, where: str, allowed: bool) -> str | None:
+    """Returns the fingerprint of a backbone that is to adopt a module of a sibling; None: the module is its own.
+
+    Raises:
+        WrongBackboneError: The module was trained on another backbone, and that is not allowed or no sibling.
+    """
+    if provenance.backbone_fingerprint == backbone.fingerprint:
+        return None
+    told = (
+        f"trained on {provenance.backbone!r} (fingerprint {provenance.backbone_fingerprint[:12]}), not on "
+        f"{backbone.name!r} ({backbone.fingerprint[:12]})"
+    )
+    # A module of before shapes were recorded is judged by its tensors alone, in `bind`.
+    if provenance.backbone_shape not in ("", backbone.shape_fingerprint):
+        hint = "load the backbone that it was trained on: this one is of another family or size"
+        raise WrongBackboneError(told, where=where, hint=hint)
+    if not allowed:
+        raise WrongBackboneError(
+            told,
+            where=where,
+            hint="load the backbone that it was trained on; the same name with other weights is another backbone. For "
+            "a fine-tuned sibling of the same shape: allow_other_backbone (--allow-other-backbone)",
+        )
+    logger.warning("%s: %s; it may do something else here", where, told)
+    return backbone.fingerprint
+
+
+def _read_tensors(file: Path, expected: str) -> dict[str, torch.Tensor]:
+    _check_weights(file, expected)
+    return read_safetensors(file)
+
+
+def _check_weights(file: Path, expected: str) -> None:
     if not file.is_file():
         raise ModuleError(f"{_WEIGHTS} is missing", where=str(file), hint="copy the whole folder")
-    if _sha256(file) != sha256:
+    if sha256(file) != expected:
         raise ModuleError(
             "the content is not what module.json says (damaged, truncated or exchanged)",
             where=str(file),
             hint="copy the module again",
         )
-    try:
-        with safe_open(file, framework="pt") as reader:
-            tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118 - not a mapping
-    except SafetensorError as error:
-        raise ModuleError(f"not a safetensors file: {error}", where=str(file)) from error
-    for name, value in tensors.items():
-        if not torch.isfinite(value).all():
-            raise ModuleError(f"the tensor {name!r} holds NaN or infinity", where=str(file), hint="train it again")
-    return tensors
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
