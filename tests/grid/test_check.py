@@ -115,6 +115,27 @@ def test_without_a_backbone_the_data_are_still_read(folder):
     assert "qa.jsonl:1" in told[1]
 
 
+def test_the_weights_of_the_backbone_are_not_needed(folder):
+    bare = folder / "bare"
+    bare.mkdir()
+    for file in (GOLDEN / "base").iterdir():
+        if file.suffix == ".json":
+            (bare / file.name).write_bytes(file.read_bytes())
+    found = check(folder, f"backbone.name={bare}")
+    assert found.problems == []
+    assert [each.examples for each in found.data] == [each.examples for each in check(folder).data]
+
+
+def test_a_data_set_of_the_catalogue_that_is_not_there_says_where_to_obtain_it(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    data = "{en: {dataset: xnli, train: null, validation: null, test: null}, ro: {dataset: ronli, folder: mine}}"
+    settings = ("configurations=[none]", "targets=[ro]", f"tasks=[{{task: nli, data: {data}}}]", "sources=[ro]")
+    told = [str(problem) for problem in check(folder, *settings).problems]
+    assert len(told) == 1  # without anything to train, only the test data count
+    assert "mine/test.json" in told[0]
+    assert "put train.json, validation.json and test.json of https://github.com/Eduard6421/RONLI" in told[0]
+
+
 def test_a_wrong_wording_leaves_no_room(folder):
     told = [str(problem) for problem in check(folder, "tasks.0.overrides.max_input_tokens=8").problems]
     assert len(told) == 1
@@ -124,3 +145,23 @@ def test_a_wrong_wording_leaves_no_room(folder):
 def test_a_wrong_recipe_is_refused_at_once(folder):
     with pytest.raises(ConfigError, match="target_s"):
         check(folder, target_s=["en"])
+
+
+def test_amounts_that_are_not_there_are_told_before_training(folder):
+    # 100 texts, a share of 0.3 held out; three examples of qa, two of kind
+    asked = {"language_training.num_texts": [10, 90], "task_training.num_examples": [2, 3]}
+    found = check(folder, sweep=asked, shots=[0, 5])
+    told = [str(problem).splitlines()[0] for problem in found.problems]
+    assert [line.split(": ")[-1] for line in told] == [
+        "90 are asked for, but there are only 73",
+        "5 are asked for, but there are only 3",
+        "3 are asked for, but there are only 2",
+    ]
+    assert "texts of 'en'" in told[0] and "qa.jsonl" in told[1] and "kind.tsv" in told[2]
+    assert check(folder, sweep={"language_training.num_texts": [10, 60]}, shots=[0, 2]).problems == []
+
+
+def test_every_point_of_a_sweep_is_checked_for_its_fusion(folder):
+    key = "language_training.modules.prompt.num_virtual_tokens"
+    told = [str(problem) for problem in check(folder, "fusion=mean", sweep={key: [4, 8]}).problems]
+    assert len(told) == 1 and "a language prompt of 8 and a task prompt of 4" in told[0]

@@ -9,7 +9,8 @@ import pytest
 from lingport.config.modules import CONFIGURATIONS
 from lingport.errors import ConfigError
 from lingport.grid.fingerprint import content_id
-from lingport.grid.plan import make_plan, parents
+from lingport.grid.jobs import parents
+from lingport.grid.plan import make_plan
 from tests.grid_runs import recipe, write_data
 
 

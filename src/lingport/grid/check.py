@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lingport.backbones.base import Backbone
+from lingport.backbones.base import Vocabulary
 from lingport.config.data import ExampleSource, TextSource
 from lingport.config.load import read_yaml, validated, with_overrides
 from lingport.config.schema import Recipe, TaskEntry
-from lingport.data.chunks import corrupted_row
-from lingport.data.corruption import raw_length
+from lingport.config.sweep import at, points
+from lingport.data.objectives.base import Objective, new_objective
 from lingport.data.problems import Problems
 from lingport.data.readers import read_examples
 from lingport.data.text import read_text
-from lingport.errors import BackboneError, DataError, LingportError
+from lingport.errors import DataError, LingportError
 from lingport.tasks.base import Example, Rendered, Task
 from lingport.tasks.catalogue import load_task
 from lingport.tasks.windows import fit, training_windows
@@ -153,14 +153,17 @@ class _Checker:
         self.base = base
         self.on_progress = on_progress
         self.found = Checked(recipe.name)
+        self.points = [at(recipe, settings) for settings in points(recipe.sweep)]
 
     def run(self) -> Checked:
-        backbone = self._attempt(self._backbone)
-        self._attempt(self._check_fusion)
+        vocabulary = self._attempt(self._vocabulary)
+        objective = self._attempt(lambda: self._objective(vocabulary)) if vocabulary else None
+        for point in self.points:
+            self._attempt(lambda point=point: _check_fusion(point))
         for language in self.recipe.text_languages():
             source = self.recipe.text_of(language)
             if source is not None:
-                self._check_text(source, language, backbone)
+                self._check_text(source, language, vocabulary, objective)
         for entry in self.recipe.tasks:
             task = self._attempt(lambda entry=entry: self._task(entry))
             if task is not None:
@@ -168,7 +171,7 @@ class _Checker:
                     self.on_progress(f"{entry.name or task.name}, {language}, {split}")
                     checked = self._attempt(
                         lambda task=task, entry=entry, at=(language, split), source=source: self._examples(
-                            entry, task, source, at, backbone
+                            entry, task, source, at, vocabulary
                         )
                     )
                     if checked is not None:
@@ -182,52 +185,56 @@ class _Checker:
             self.found.note(error)
             return None
 
-    def _backbone(self) -> Backbone:
-        settings = self.recipe.backbone
-        backbone = Backbone.load(settings.name, dtype="float32", device="cpu", revision=settings.revision)
-        if self.recipe.text_languages() and not backbone.sentinel_ids:
-            raise BackboneError("the tokenizer has no sentinels for span corruption", where=settings.name)
-        return backbone
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary.load(self.recipe.backbone.name, revision=self.recipe.backbone.revision)
+
+    def _objective(self, vocabulary: Vocabulary) -> Objective | None:
+        if not self.recipe.text_languages():
+            return None
+        settings, end_id = self.recipe.language_training.objective, vocabulary.tokenizer.eos_token_id
+        return new_objective(settings, sentinel_ids=vocabulary.sentinel_ids, end_id=end_id)
 
     def _task(self, entry: TaskEntry) -> Task[Any, Any]:
         return load_task(entry.task, overrides=entry.overrides or None, base=self.base)
 
-    def _check_fusion(self) -> None:
-        if self.recipe.fusion != "mean" or not any(
-            shape.language == shape.task == "prompt" for shape in self.recipe.shapes()
-        ):
-            return
-        language = self.recipe.language_training.modules.prompt.num_virtual_tokens
-        for entry in self.recipe.tasks:
-            task = (entry.training or self.recipe.task_training).modules.prompt.num_virtual_tokens
-            if task != language:
-                raise DataError(
-                    f"the mean of a language prompt of {language} and a task prompt of {task} rows does not exist",
-                    where="fusion",
-                    hint="give both modules.prompt.num_virtual_tokens the same value, or use fusion: concat",
-                )
-
     def _sources(self, entry: TaskEntry) -> Iterator[tuple[str, str, ExampleSource]]:
-        needed = [(source, split) for source in self.recipe.sources for split in ("train", "validation")]
-        needed += [(target, "test") for target in self.recipe.targets_of(entry)]
         trains = any(shape.task for shape in self.recipe.shapes())
-        for language, split in needed:
+        for language, split in self.recipe.data_needed(entry):
             splits = entry.splits(language)
             source = getattr(splits, split) if splits else None
             if source is not None and (trains or split == "test"):
                 yield language, split, source
 
-    def _check_text(self, source: TextSource, language: str, backbone: Backbone | None) -> None:
+    def _check_amounts(self, entry: TaskEntry, size: int, language: str, *, where: str) -> None:
+        trainings = [entry.training or point.task_training for point in self.points]
+        if language in self.recipe.source_languages():
+            asked = max(training.num_examples or 0 for training in trainings)
+            _check_amount(asked, size, where=where, hint="lower num_examples")
+        if language in self.recipe.targets_of(entry):
+            _check_amount(max(self.recipe.shots), size, where=where, hint="lower shots")
+
+    def _check_text(
+        self, source: TextSource, language: str, vocabulary: Vocabulary | None, objective: Objective | None
+    ) -> None:
         for split in ("train", "validation"):
             self.on_progress(f"text, {language}, {split}")
             checked = self._attempt(
-                lambda split=split: self._text(held_out(source.resolve(self.base)), language, split, backbone)
+                lambda split=split: self._text(
+                    held_out(source.resolve(self.base)), language, split, vocabulary, objective
+                )
             )
             if checked is None:
                 return  # the other side would tell the same
             self.found.data.append(checked)
 
-    def _text(self, source: TextSource, language: str, split: str, backbone: Backbone | None) -> TextSet | None:
+    def _text(
+        self,
+        source: TextSource,
+        language: str,
+        split: str,
+        vocabulary: Vocabulary | None,
+        objective: Objective | None,
+    ) -> TextSet | None:
         texts = read_text(source.model_copy(update={"split": split}), language=language)
         first = list(itertools.islice(texts, NUM_MEASURED))
         size = len(first) + sum(1 for _ in texts)
@@ -236,14 +243,14 @@ class _Checker:
             raise DataError(
                 f"no text of {language!r} is left for {split}", where=where, hint="hold out less, or more, of it"
             )
-        if backbone is None:
+        if split == "train":
+            asked = max(point.language_training.num_texts or 0 for point in self.points)
+            _check_amount(asked, size, where=f"texts of {language!r} in {where}", hint="lower num_texts")
+        if vocabulary is None or objective is None:
             return None
-        ids = backbone.tokenizer(first, add_special_tokens=False, verbose=False).input_ids
+        ids = vocabulary.tokenizer(first, add_special_tokens=False, verbose=False).input_ids
         counts = [len(each) for each in ids]
-        objective = self.recipe.language_training.objective
-        length = raw_length(
-            objective.max_length, density=objective.noise_density, mean_span_length=objective.mean_span_length
-        )
+        length = objective.raw_length
         num_chunks = sum(counts) * size // len(first) // length
         if num_chunks == 0:
             raise DataError(
@@ -253,7 +260,7 @@ class _Checker:
             )
         joined = np.fromiter(itertools.chain.from_iterable(ids), dtype=np.int32)
         examples = [
-            _corrupted(joined[start : start + length], self.recipe, backbone, index)
+            _row_text(objective, joined[start : start + length], vocabulary, index)
             for index, start in enumerate(range(0, min(NUM_SHOWN, num_chunks) * length, length))
             if start + length <= len(joined)
         ]
@@ -266,17 +273,20 @@ class _Checker:
         task: Task[Any, Any],
         source: ExampleSource,
         place: tuple[str, str],
-        backbone: Backbone | None,
+        vocabulary: Vocabulary | None,
     ) -> ExampleSet | None:
         language, split = place
         source = source.resolve(self.base)
         examples = read_examples(source, language=language, task=task.name)
         name = ", ".join(source.paths) or f"{source.format}: {task.name} in {language!r}, {split}"
+        if split == "train":
+            self._check_amounts(entry, len(examples), language, where=f"training examples of {language!r} in {name}")
         rendered = _rendered(task, examples, language, name)
-        if backbone is None:
+        if vocabulary is None:
             return None
         inputs, targets = (
-            _num_tokens(backbone.tokenizer, (getattr(each, side) for each in rendered)) for side in ("input", "target")
+            _num_tokens(vocabulary.tokenizer, (getattr(each, side) for each in rendered))
+            for side in ("input", "target")
         )
         problems = Problems(name)
         num_cut = num_windowed = num_left_out = 0
@@ -284,7 +294,7 @@ class _Checker:
             if count <= task.max_input_tokens:
                 continue
             try:
-                pieces = fit(task, example, language, backbone.tokenizer)
+                pieces = fit(task, example, language, vocabulary.tokenizer)
             except DataError as error:
                 problems.add(error.message, where=error.where or name, hint=error.hint)
                 continue
@@ -292,7 +302,7 @@ class _Checker:
             num_cut += any(piece.cut for piece in pieces)
             num_left_out += split == "train" and not training_windows(pieces)
         problems.raise_if_any()
-        longest = task.max_new_tokens(backbone.tokenizer, language)
+        longest = task.max_new_tokens(vocabulary.tokenizer, language)
         return ExampleSet(
             task=entry.name or task.name,
             language=language,
@@ -308,6 +318,25 @@ class _Checker:
             num_long_targets=sum(count > longest for count in targets),
             examples=rendered[:NUM_SHOWN],
         )
+
+
+def _check_fusion(recipe: Recipe) -> None:
+    if recipe.fusion != "mean" or not any(shape.language == shape.task == "prompt" for shape in recipe.shapes()):
+        return
+    language = recipe.language_training.modules.prompt.num_virtual_tokens
+    for entry in recipe.tasks:
+        task = (entry.training or recipe.task_training).modules.prompt.num_virtual_tokens
+        if task != language:
+            raise DataError(
+                f"the mean of a language prompt of {language} and a task prompt of {task} rows does not exist",
+                where="fusion",
+                hint="give both modules.prompt.num_virtual_tokens the same value, or use fusion: concat",
+            )
+
+
+def _check_amount(asked: int, size: int, *, where: str, hint: str) -> None:
+    if asked > size:
+        raise DataError(f"{asked} are asked for, but there are only {size}", where=where, hint=hint)
 
 
 def _rendered(task: Task[Any, Any], examples: Sequence[Example], language: str, name: str) -> list[Rendered]:
@@ -326,15 +355,7 @@ def _num_tokens(tokenizer: Any, texts: Iterable[str]) -> list[int]:
     return [len(ids) + 1 for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False).input_ids]
 
 
-def _corrupted(chunk: np.ndarray, recipe: Recipe, backbone: Backbone, index: int) -> Rendered:
-    objective = recipe.language_training.objective
-    row = corrupted_row(
-        chunk,
-        sentinel_ids=backbone.sentinel_ids,
-        end_id=backbone.tokenizer.eos_token_id,
-        density=objective.noise_density,
-        mean_span_length=objective.mean_span_length,
-        key=("check", index),
-    )
-    decode = backbone.tokenizer.decode
+def _row_text(objective: Objective, chunk: np.ndarray, vocabulary: Vocabulary, index: int) -> Rendered:
+    row = objective.row(chunk, "check", index)
+    decode = vocabulary.tokenizer.decode
     return Rendered(decode(list(row.input_ids)), decode(list(row.label_ids)))

@@ -10,13 +10,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
-from lingport.config.data import ExampleSource, TextSource, locate
+from lingport.config.data import ExampleSource, TextSource
+from lingport.config.paths import locate
 from lingport.data.languages import fill_placeholders
+from lingport.errors import DataError
 
 #: length of an id in hexadecimal digits: 64 bits
 _DIGITS = 16
-# Which files the data came from, not what is in them.
-_PLACES = {"paths", "labels_path"}
+# Which files the data came from, not what is in them; and the catalogue's name for what the other settings say.
+_PLACES = {"paths", "labels_path", "folder", "base_folders", "dataset"}
 
 
 def content_id(content: Any) -> str:
@@ -28,15 +30,28 @@ def content_id(content: Any) -> str:
 def source_fingerprint(source: TextSource | ExampleSource, language: str) -> str:
     """Returns a hash of a data source's settings and of the bytes of its files.
 
-    Hub data are known by name, configuration, split and revision; the demo corpus by its own files.
+    Hub data are known by name, configuration, split, files and revision, and nothing is fetched; the demo corpus by
+    its own files. Files of the catalogue that are not there yet count as missing, so that a plan can be made.
+    Settings at their defaults do not count: a new setting leaves the hashes of old recipes as they are.
     """
     source = cast(TextSource | ExampleSource, fill_placeholders(cast(Any, source), language))
-    settings = source.model_dump(mode="json", exclude=_PLACES)
+    settings = source.model_dump(mode="json", exclude=_PLACES, exclude_defaults=True)
     named = [*source.paths, *filter(None, [getattr(source, "labels_path", None)])]
-    contents = [_file_hash(path) for pattern in named for path in locate(pattern)]
+    contents = [each for pattern in named for each in _contents(source, pattern)]
     if source.format == "demo":
         contents = [_demo_hash()]
     return content_id({"settings": settings, "language": language, "contents": contents})
+
+
+def _contents(source: TextSource | ExampleSource, pattern: str) -> list[str]:
+    if source.name is not None:
+        return [pattern]
+    try:
+        return [_file_hash(path) for path in locate(pattern, folders=source.base_folders)]
+    except DataError:
+        if source.dataset is None:
+            raise
+        return ["missing"]
 
 
 def _file_hash(path: Path) -> str:

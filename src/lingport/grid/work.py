@@ -1,42 +1,38 @@
-"""Does single jobs: train modules, evaluate a cell. Knows the backbone and the run folder.
+"""Does jobs: trains modules, evaluates cells. Knows the backbone and the run folder.
 
-Not here: which jobs, in which order, and what happens when one fails (`local.py`).
+Not here: which jobs, in which order (`board.py`), and what happens when one fails (`worker.py`).
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lingport import __version__
 from lingport.backbones.base import Backbone
-from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.schema import Recipe
-from lingport.data.readers import read_examples
-from lingport.evaluate.predict import Query, predict
+from lingport.data.described import described
+from lingport.evaluate.cells import Cell, evaluate_cells
 from lingport.evaluate.result import prediction_rows
-from lingport.evaluate.score import score
+from lingport.grid.jobs import CellJob, Job, LanguageJob, TaskJob
 from lingport.grid.ledger import Ledger
-from lingport.grid.plan import CellJob, Job, LanguageJob, PlannedTask, TaskJob
-from lingport.modules.base import TransferModule, new_module
-from lingport.modules.store import load_module, read_manifest, save_module, weights_hash
-from lingport.tasks.base import Example
+from lingport.grid.material import Material
+from lingport.modules.ancestry import above
+from lingport.modules.base import KINDS, TransferModule
+from lingport.modules.store import read_manifest, save_module
 from lingport.train.cost import Cost, measured
 from lingport.train.language import (
     HeldOutLoss,
-    LanguageData,
     held_out_loss,
-    language_data,
     language_learner,
-    language_module_settings,
 )
 from lingport.train.learner import Learner, TrainResult, remember_training
-from lingport.train.loop import train
-from lingport.train.task import TaskData, TaskRows, task_learner, task_rows
+from lingport.train.loop import shares_pass, train
+from lingport.train.task import TaskData, task_learner
+from lingport.train.trackers import TrackedRun, check_trackers, tracked
 
 J = TypeVar("J", LanguageJob, TaskJob)
 OnProgress = Callable[[Job, int, int, str], None]
@@ -53,6 +49,7 @@ class Workshop:
 
     Attributes:
         records: Job id -> how it ended, for jobs that are done.
+        results: Cell id -> its result, for cells that are done.
     """
 
     def __init__(self, recipe: Recipe, backbone: Backbone, ledger: Ledger, on_progress: OnProgress) -> None:
@@ -62,15 +59,13 @@ class Workshop:
         self.ledger = ledger
         self.on_progress = on_progress
         self.records: dict[str, dict[str, Any]] = {}
-        # Few enough to stay in memory; a language's text is needed by its two kinds and all seeds in turn.
-        self._text = lru_cache(maxsize=16)(self._read_text)
-        self._labelled = lru_cache(maxsize=16)(self._read_labelled)
-        self._examples = lru_cache(maxsize=64)(self._read_examples)
-        self._module = lru_cache(maxsize=32)(self._load_module)
+        self.results: dict[str, dict[str, Any]] = {}
+        self.material = Material(backbone, ledger)
+        check_trackers(recipe.trackers)  # not after an hour, by the first job that trains
 
     def train_languages(self, jobs: Sequence[LanguageJob]) -> None:
         """Trains language modules in one pass and keeps them."""
-        data = [self._text(job.language) for job in jobs]
+        data = [self.material.text(job) for job in jobs]
         learners = [
             language_learner(
                 self.backbone,
@@ -80,6 +75,7 @@ class Workshop:
                 training=job.training,
                 seed=job.seed,
                 name=job.name,
+                initial=self.material.beginning(job),
                 checkpoint=self.ledger.checkpoint(job.id),
                 identity=job.id,
             )
@@ -91,53 +87,61 @@ class Workshop:
         ):
             final = result.scores or HeldOutLoss(learner.module, text)(self.model)
             facts = {"initial": {"validation_loss": loss}, "final": {**final, "best_step": result.best_step}}
-            remember_training(learner, result, **facts)
+            remember_training(
+                learner,
+                result,
+                **facts,
+                data={"chunks": len(text.chunks), "validation_chunks": len(text.validation)},
+                sources=[described(job.source, language=job.language)],
+                objective=job.objective.model_dump(mode="json"),
+            )
             self._keep(job, learner.module, result, cost, facts)
 
     def train_tasks(self, jobs: Sequence[TaskJob]) -> None:
-        """Trains task modules in one pass, each above its source's language module, and keeps them."""
-        data = [self._task_data(job) for job in jobs]
-        learners = [self._task_learner(job, rows) for job, rows in zip(jobs, data, strict=True)]
-        for job, learner, result, cost, rows in zip(jobs, learners, *self._train(jobs, learners), data, strict=True):
-            above = learner.composition.language
-            if job.language and above:
-                learner.module.provenance.above = {"name": job.language.name, "weights": weights_hash(above)}
-            final = {**result.scores, "best_step": result.best_step}
-            facts = {"final": final, "data": rows.train.counts}
-            definition = job.task.task.config.model_dump(mode="json", exclude_defaults=True)
-            remember_training(learner, result, **facts, task=definition)
+        """Trains task modules in one pass, each above its languages' modules, and keeps them."""
+        data = [self.material.labelled(job) for job in jobs]
+        learners = [self._task_learner(job, parts) for job, parts in zip(jobs, data, strict=True)]
+        for job, learner, result, cost, parts in zip(jobs, learners, *self._train(jobs, learners), data, strict=True):
+            learner.module.provenance.above = _above(job, parts)
+            counts = [part.train.counts for part in parts]
+            facts = {
+                "final": {**result.scores, "best_step": result.best_step},
+                "data": {key: sum(each[key] for each in counts) for key in counts[0]},
+            }
+            definitions = {part.task.name: part.task.task.config for part in job.parts}
+            told = {name: config.model_dump(mode="json", exclude_defaults=True) for name, config in definitions.items()}
+            # One definition is what `predict` takes the module for; several leave the choice to the user.
+            known = {"task": next(iter(told.values()))} if len(told) == 1 else {"tasks": told}
+            sources = [
+                described(each.task.source(each.language, "train"), language=each.language) for each in job.parts
+            ]
+            remember_training(learner, result, **facts, **known, sources=sources, shots=job.shots)
             self._keep(job, learner.module, result, cost, facts)
 
-    def _task_data(self, job: TaskJob) -> TaskData:
-        limit = job.training.validation_limit
-        return TaskData(
-            job.source,
-            self._labelled(job.task, job.source, "train", None),
-            self._labelled(job.task, job.source, "validation", limit),
-            self._examples(job.task, job.source, "validation")[:limit],
-        )
-
-    def _task_learner(self, job: TaskJob, data: TaskData) -> Learner:
+    def _task_learner(self, job: TaskJob, data: Sequence[TaskData]) -> Learner:
         kind = job.configuration.task
         assert kind is not None
         return task_learner(
             self.backbone,
-            job.task.task,
             data,
             kind=kind,
             module=job.module,
             training=job.training,
-            above=self._module(job.language.name) if job.language else None,
-            fusion=self.recipe.fusion,
+            fusion=job.fusion,
             seed=job.seed,
             name=job.name,
             limits=self.recipe.evaluation,
+            initial=self.material.transferred(job),
             checkpoint=self.ledger.checkpoint(job.id),
             identity=job.id,
         )
 
     def _train(self, jobs: Sequence[J], learners: Sequence[Learner]) -> tuple[list[TrainResult], list[Cost]]:
         by_name = {job.name: job for job in jobs}
+        runs = [
+            TrackedRun(job.name, job.id, self.ledger.run_dir, self.recipe.name, job.training.model_dump(mode="json"))
+            for job in jobs
+        ]
 
         def listen(name: str, event: dict[str, Any]) -> None:
             job = by_name[name]
@@ -145,6 +149,7 @@ class Workshop:
                 self.ledger.restart_metrics(name, after_step=event["step"])
                 return
             self.ledger.add_metric(name, event)
+            track(name, event)
             if event["event"] == "train":
                 self.on_progress(job, event["step"], job.training.steps, f"loss {event['loss']:.3f}")
 
@@ -152,7 +157,7 @@ class Workshop:
             assert learner.checkpoint is not None
             if not learner.checkpoint.exists():
                 self.ledger.restart_metrics(learner.name, after_step=-1)
-        with measured(self.backbone.device) as cost:
+        with tracked(self.recipe.trackers, runs) as track, measured(self.backbone.device) as cost:
             results = train(self.model, learners, listen=listen)
         shared = Cost(cost.seconds / len(learners), cost.peak_bytes)
         return results, [shared] * len(learners)
@@ -186,77 +191,99 @@ class Workshop:
             **facts,
         }
 
-    def evaluate(self, jobs: Sequence[CellJob]) -> None:
-        """Runs and scores one cell."""
-        (job,) = jobs
-        composition = self._composition(job)
-        examples = self._examples(job.task, job.target, "test")
-        queries = [Query(job.task.task, example, job.target, composition) for example in examples]
+    def evaluate(self, jobs: Sequence[CellJob]) -> Iterator[list[CellJob]]:
+        """Runs and scores cells, several in one pass; yields those of a pass when their results are there."""
+        for cells in self._passes(jobs):
+            self._evaluate(cells)
+            yield [job for job, _ in cells]
+
+    def _passes(self, jobs: Sequence[CellJob]) -> Iterator[list[tuple[CellJob, Cell]]]:
+        """Yields cells whose rows share batches; with `deterministic` each cell's batches are its own."""
+        most = 0 if self.recipe.deterministic else self.recipe.evaluation.examples_at_once
+        cells: list[tuple[CellJob, Cell]] = []
+        num_examples = 0
+        for job in jobs:
+            cell = Cell(
+                job.task.task,
+                self.material.examples(job.task, job.target, "test"),
+                job.target,
+                self.material.composition(job),
+            )
+            shares_batches = self.model.footprint(cell.composition).shares_batches
+            size = len(cell.examples) if shares_batches else most  # a second copy of all weights waits for its own pass
+            if cells and num_examples + size > most:
+                yield cells
+                cells, num_examples = [], 0
+            cells.append((job, cell))
+            num_examples += size
+        if cells:
+            yield cells
+
+    def _evaluate(self, cells: Sequence[tuple[CellJob, Cell]]) -> None:
         limits = self.recipe.evaluation
+
+        def on_progress(done: int, total: int) -> None:
+            for job, _ in cells:
+                self.on_progress(job, done, total, "")
+
         with measured(self.backbone.device) as cost:
-            predictions = predict(
+            found = evaluate_cells(
                 self.model,
-                queries,
+                [cell for _, cell in cells],
                 max_rows=limits.max_rows,
                 max_tokens=limits.max_tokens,
-                on_progress=lambda done, total: self.on_progress(job, done, total, ""),
+                on_progress=on_progress,
             )
-        scored = score(job.task.task, examples, predictions, language=job.target)
-        self.ledger.write_predictions(job.name, prediction_rows(job.task.task, examples, predictions))
-        num_trained = composition.task.num_trained if composition.task else 0
-        costs = {"num_trained": num_trained, "seconds": cost.seconds, "peak_bytes": cost.peak_bytes}
-        self.ledger.add_result(
-            {
+        for (job, cell), evaluated in zip(cells, found, strict=True):
+            task, examples, scored = cell.task, cell.examples, evaluated.scored
+            self.ledger.write_predictions(job.name, prediction_rows(task, examples, evaluated.predictions))
+            num_trained = cell.composition.task.num_trained if cell.composition.task else 0
+            result = {
                 **coordinates(job),
                 "status": "done",
                 "main_score": scored.main_score,
                 "scores": scored.scores,
                 "counts": scored.counts,
                 "majority": scored.majority,
-                **costs,
+                "num_trained": num_trained,
+                "seconds": evaluated.seconds,
+                "peak_bytes": cost.peak_bytes,
                 "modules": {
-                    "language": job.language.name if job.language else job.untrained_language and "untrained",
+                    "language": job.language.name if job.language else None,
                     "task": job.trained.name if job.trained else None,
                 },
                 "lingport": __version__,
             }
-        )
-        self.records[job.id] = {"status": "done", **costs, "rows": len(queries)}
+            self.results[job.id] = result
+            self.records[job.id] = cell_record(result)
 
-    def _composition(self, job: CellJob) -> Composition:
-        language = self._module(job.language.name) if job.language else None
-        if job.untrained_language:
-            module = getattr(self.recipe.language_training.modules, job.untrained_language)
-            settings = language_module_settings(job.untrained_language, module, job.target)
-            language = new_module(job.untrained_language, settings, self.backbone, seed=job.seed)
-        task = self._module(job.trained.name) if job.trained else None
-        return Composition(language=language, task=task, fusion=self.recipe.fusion)
 
-    def _load_module(self, name: str) -> TransferModule:
-        return load_module(self.ledger.module_dir(name), self.backbone)
+def _above(job: TaskJob, data: Sequence[TaskData]) -> dict[str, Any] | None:
+    """Returns what a task module remembers of the language modules that it was trained above."""
+    parts = zip(job.parts, data, strict=True)
+    return above({part.above.name: each.above for part, each in parts if part.above and each.above})
 
-    def _read_text(self, language: str) -> LanguageData:
-        source = self.recipe.text_of(language)
-        assert source is not None
-        settings = self.recipe.language_training
-        return language_data(
-            self.backbone,
-            source,
-            language,
-            objective=settings.objective,
-            num_validation_chunks=settings.validation_chunks,
-        )
 
-    def _read_examples(self, task: PlannedTask, language: str, split: str) -> list[Example]:
-        return list(read_examples(task.source(language, split), language=language, task=task.task.name))
+def trains_alone(backbone: Backbone) -> Callable[[LanguageJob | TaskJob], bool]:
+    """Returns what says of a job whether its module must be trained in a pass of its own."""
 
-    def _read_labelled(self, task: PlannedTask, language: str, split: str, limit: int | None) -> TaskRows:
-        return task_rows(self.backbone, task.task, self._examples(task, language, split)[:limit], language)
+    def alone(job: LanguageJob | TaskJob) -> bool:
+        kind = job.kind if isinstance(job, LanguageJob) else str(job.configuration.task)
+        return not shares_pass(backbone, KINDS.get(kind), job.training)
+
+    return alone
 
 
 def module_job(folder: Path) -> str | None:
     """Returns the id of the job that made a module, or None where there is no module."""
     return read_manifest(folder)["provenance"]["training"].get("job") if folder.exists() else None
+
+
+def cell_record(result: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the job's record says of an evaluated cell."""
+    main = result["main_score"]
+    costs = {key: result[key] for key in ("num_trained", "seconds", "peak_bytes")}
+    return {"status": "done", **costs, "rows": result["counts"]["examples"], "score": {main: result["scores"][main]}}
 
 
 def coordinates(job: CellJob) -> dict[str, Any]:
@@ -270,4 +297,6 @@ def coordinates(job: CellJob) -> dict[str, Any]:
         "target": job.target,
         "policy": job.policy,
         "seed": job.seed,
+        "shots": job.shots,
+        "settings": job.settings,
     }
