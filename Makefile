@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check setup clean
+.PHONY: demo test check interop setup clean
 
 demo: $(READY)
 	@echo "== demo: seven configurations on the embedded nano backbone, English to other languages (about 3 minutes)"
@@ -23,6 +23,10 @@ check: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "== import rules and links in the docs"
 	$(BIN)/python -m pytest tests/test_rules.py tests/test_docs.py
+
+interop: $(READY)
+	@echo "== adapters 1.3 and peft 0.21, each in an environment of its own (a few minutes and 2 GB, once)"
+	$(BIN)/python -m pytest -m interop -s tests/formats/test_interop.py
 
 setup: $(READY)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import torch
 
 from lingport.config.schema import Recipe
-from lingport.grid.local import RunSummary, run_recipe
+from lingport.grid.follow import RunSummary
+from lingport.grid.ledger import Ledger
+from lingport.grid.presence import signs
+from lingport.grid.run import run_recipe
 from tests.conftest import GOLDEN
 
 WORDS = ("cat", "mat", "hen", "bed", "tea", "win", "moon", "red", "wet", "on", "the", "in")
@@ -84,8 +88,81 @@ class Recorder:
         self.ended_as[job.name] = record["status"]
 
 
-def run(folder: Path, run_dir: Path, *, kill_in: str | None = None, **changes: Any) -> tuple[RunSummary, Recorder]:
+class WorkerKiller(Recorder):
+    """Kills a worker that is at a job when so many jobs have ended, or this process itself."""
+
+    def __init__(self, run_dir: Path, *, after: int, itself: bool = False) -> None:
+        super().__init__()
+        self.ledger = Ledger(run_dir)
+        self.after = after
+        self.itself = itself
+        self.killed: list[str] = []
+
+    def ended(self, job: Any, record: dict[str, Any]) -> None:
+        super().ended(job, record)
+        if len(self.ended_as) < self.after or self.killed:
+            return
+        if self.itself:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for sign in signs(self.ledger):
+            if sign.jobs and sign.pid != os.getpid() and not self.killed:
+                os.kill(sign.pid, signal.SIGKILL)
+                self.killed.append(sign.name)
+
+
+def run(
+    folder: Path,
+    run_dir: Path,
+    *,
+    kill_in: str | None = None,
+    recorder: Recorder | None = None,
+    on: str | None = None,
+    num_workers: int | None = None,
+    **changes: Any,
+) -> tuple[RunSummary, Recorder]:
     """Runs the recipe, deterministic as one thread is."""
     torch.set_num_threads(1)
-    recorder = Recorder(kill_in=kill_in)
-    return run_recipe(recipe(folder, **changes), run_dir, reporter=recorder), recorder
+    recorder = recorder or Recorder(kill_in=kill_in)
+    content = recipe(folder, **changes)
+    return run_recipe(content, run_dir, reporter=recorder, on=on, num_workers=num_workers), recorder
+
+
+#: many small jobs with parents, on which several workers can be at once
+GRID: dict[str, Any] = {
+    "deterministic": True,
+    "seeds": [1, 2, 3],
+    "targets": ["sk", "de"],
+    "configurations": ["none", "ta", "lp+ta"],
+    "policies": ["target", "source", "none", "untrained"],
+}
+
+
+def modules(run_dir: Path) -> dict[str, bytes]:
+    """Name of a module -> its weights, to the bit."""
+    return {path.parent.name: path.read_bytes() for path in sorted(run_dir.glob("modules/*/weights.safetensors"))}
+
+
+def results(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """Name of a cell -> what was found, without what it cost."""
+    found = {}
+    for row in Ledger(run_dir).results().values():
+        found[row["name"]] = {key: value for key, value in row.items() if key not in ("seconds", "peak_bytes")}
+    return found
+
+
+def predictions(run_dir: Path) -> dict[str, str]:
+    """Name of a cell -> its predictions as they were written."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in run_dir.glob("predictions/*.jsonl")}
+
+
+def assert_same(run_dir: Path, other: Path) -> None:
+    """Two runs have the same modules, predictions and results, and nothing was done twice or left over."""
+    assert modules(run_dir) == modules(other)
+    assert predictions(run_dir) == predictions(other)
+    assert results(run_dir) == results(other)
+    for name, key in (("results.jsonl", "cell"), ("jobs.jsonl", "job")):
+        rows = [json.loads(line) for line in (run_dir / name).read_text().splitlines()]
+        done = [row[key] for row in rows if row["status"] == "done"]
+        assert len(done) == len(set(done))
+    assert not list((run_dir / "workers").iterdir())
+    assert not list(run_dir.glob("checkpoints/*"))

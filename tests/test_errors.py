@@ -30,6 +30,9 @@ def test_exit_codes_tell_bad_input_from_failure():
     assert {kind.__name__: kind.exit_code for kind in KINDS if kind.exit_code == 1} == {
         "LingportError": 1,
         "TrainingError": 1,
+        "HubError": 1,
+        "HubBusyError": 1,
+        "HubTransferError": 1,
     }
     assert InputError.exit_code == 2
     assert not issubclass(TrainingError, InputError)

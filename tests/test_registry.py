@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from lingport.backbones.layout import LAYOUTS
-from lingport.data.readers import FILE_FORMATS, REMOTE_FORMATS
+from lingport.data.readers import FILE_FORMATS, WHOLE_FORMATS
 from lingport.errors import UnknownNameError
 from lingport.modules.base import KINDS
 from lingport.modules.soft_prompt import INITIALISATIONS
@@ -45,7 +45,7 @@ def test_the_names_are_sorted():
     assert list(Registry("thing", {"b": "x:y", "a": "x:y"})) == ["a", "b"]
 
 
-@pytest.mark.parametrize("registry", [KINDS, LAYOUTS, OPTIMIZERS, INITIALISATIONS, FILE_FORMATS, REMOTE_FORMATS])
+@pytest.mark.parametrize("registry", [KINDS, LAYOUTS, OPTIMIZERS, INITIALISATIONS, FILE_FORMATS, WHOLE_FORMATS])
 def test_every_built_in_name_leads_somewhere(registry):
     assert all(callable(registry.get(name)) for name in registry)
 

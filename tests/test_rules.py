@@ -186,7 +186,7 @@ def broad_excepts(path: Path) -> Iterator[str]:
 
 
 #: the boundaries: a job of a grid, the command line
-JOB_BOUNDARIES = {"grid/local.py", "cli/main.py"}
+JOB_BOUNDARIES = {"grid/worker.py", "cli/main.py"}
 
 RULES = (
     upward,

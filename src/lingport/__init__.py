@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from lingport.backbones.base import Backbone
     from lingport.compose.composition import Composition
     from lingport.compose.model import ComposedModel
-    from lingport.modules.store import load_module, save_module
+    from lingport.formats.load import load_module
+    from lingport.modules.store import save_module
 
 _PUBLIC = {
     "Backbone": "lingport.backbones.base",
     "ComposedModel": "lingport.compose.model",
     "Composition": "lingport.compose.composition",
-    "load_module": "lingport.modules.store",
+    "load_module": "lingport.formats.load",
     "save_module": "lingport.modules.store",
 }
 __all__ = ["Backbone", "ComposedModel", "Composition", "__version__", "load_module", "save_module"]

@@ -72,6 +72,30 @@ class CompositionError(InputError):
     """Modules that cannot act together were composed."""
 
 
+class HubError(LingportError):
+    """The hub does not do what it was asked for."""
+
+
+class HubAccessError(HubError):
+    """The hub wants a login, or the login may not do this (401, 403, gated repositories)."""
+
+    exit_code = 2
+
+
+class HubNotFoundError(HubError):
+    """The hub has no such repository, revision or file (404)."""
+
+    exit_code = 2
+
+
+class HubBusyError(HubError):
+    """The hub asks to come back later (429, 5xx)."""
+
+
+class HubTransferError(HubError):
+    """The hub cannot be reached, the connection was cut, or a file arrived damaged."""
+
+
 class TrainingError(LingportError):
     """Training cannot go on (a loss that is not finite, a checkpoint of another run)."""
 

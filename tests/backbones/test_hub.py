@@ -35,16 +35,15 @@ def load(name: str, endpoint: str, cache: Path) -> subprocess.CompletedProcess[s
 
 
 def test_a_hub_name_is_fetched_once_and_pinned_to_its_commit(backbone, tmp_path):
-    with hub_server({"someone/tiny-mt5": GOLDEN / "base"}) as (endpoint, log):
-        first = load("someone/tiny-mt5", endpoint, tmp_path)
+    with hub_server({"someone/tiny-mt5": GOLDEN / "base"}) as hub:
+        first = load("someone/tiny-mt5", hub.endpoint, tmp_path)
         assert first.returncode == 0, first.stderr
         assert first.stdout.split() == [COMMIT, backbone.fingerprint]
-        fetched = sum("GET /someone/tiny-mt5/resolve" in line and "model.safetensors" in line for line in log)
-        assert fetched == 1
+        assert hub.count(f"GET /someone/tiny-mt5/resolve/{COMMIT}/model.safetensors") == 1
 
 
 def test_a_name_that_is_not_there_says_what_to_do(tmp_path):
-    with hub_server({}) as (endpoint, _):
-        found = load("someone/nothing", endpoint, tmp_path)
+    with hub_server() as hub:
+        found = load("someone/nothing", hub.endpoint, tmp_path)
     assert found.returncode == 2
     assert "BackboneError" in found.stdout and "someone/nothing" in found.stdout and "hub name" in found.stdout

@@ -14,7 +14,18 @@ from typer.main import get_command
 from lingport.cli import main
 from lingport.errors import DataError
 
-VERBS = ["demo", "check", "run", "train-language", "train-task", "evaluate", "predict", "pretrain", "report"]
+VERBS = [
+    "demo",
+    "check",
+    "run",
+    "train-language",
+    "train-task",
+    "evaluate",
+    "predict",
+    "pretrain",
+    "report",
+    "recommend",
+]
 HEAVY = ["torch", "transformers", "datasets", "pydantic", "numpy", "yaml", "rich", "sklearn", "matplotlib"]
 
 

@@ -101,3 +101,24 @@ def test_in_a_terminal_bars_are_drawn():
         reporter.progress(job, 5, 10, "loss 1.000")
     assert "lp-sk[1] 5/10, loss 1.000" in out.getvalue()
     assert "0/1 jobs, about 0:05 left" in out.getvalue()
+
+
+def test_an_evaluated_cell_shows_its_main_score():
+    progress, out, _ = opened(terminal=False)
+    job: Any = Job("cell", phase="evaluate")
+    with progress:
+        reporter = RunReporter(progress)
+        reporter.plan(1, 0)
+        reporter.ended(job, {"status": "done", "seconds": 0.5, "score": {"exact_match": 0.25}})
+    assert out.getvalue().splitlines()[-1] == "[1/1] done     0.5 s  cell  exact match 0.250"
+
+
+def test_jobs_done_side_by_side_take_less_time():
+    jobs: Any = [Job(name) for name in "abcdefgh"]
+    remaining = Remaining(jobs)
+    for job in jobs[:4]:
+        remaining.ended(job, 10.0)
+    assert remaining.seconds({}, elapsed=0.0) == pytest.approx(40)
+    assert remaining.seconds({}, elapsed=0.0, since_start=10.0) == pytest.approx(10)
+    assert remaining.seconds({"e": 0.5}, elapsed=5.0, since_start=10.0) == pytest.approx(8.75)
+    assert remaining.seconds({}, elapsed=0.0, since_start=80.0) == pytest.approx(40)  # time that was lost is no speed

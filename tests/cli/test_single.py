@@ -40,7 +40,7 @@ def test_train_language_says_what_it_gave_and_is_not_done_twice(call, files):
     told = json.loads(first.stdout)
     assert (told["kind"], told["language"], told["steps"]) == ("prompt", "sk", 2)
     assert told["validation_loss"] != told["validation_loss_before"]
-    assert sorted(path.name for path in (files / "modules").iterdir()) == ["lp-sk"]
+    assert sorted(path.name for path in (files / "modules").iterdir()) == ["lp-sk", "metrics"]
     again = call(*command, "--json")
     assert "trained already" in again.stderr
     assert json.loads(again.stdout) == told

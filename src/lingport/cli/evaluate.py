@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lingport.cli.options import (
+    AllowOtherBackbone,
     BackboneName,
     DataFormat,
     Device,
@@ -49,6 +50,7 @@ def evaluate(
     language_module: LanguageModule = None,
     predictions: Annotated[Path | None, typer.Option(help="Write every output to this JSONL file.")] = None,
     backbone: BackboneName = None,
+    allow_other_backbone: AllowOtherBackbone = False,
     dtype: Dtype = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -80,7 +82,12 @@ def evaluate(
     definition = single.open_task(task, task_module, chosen.task)
     source = single.example_source(test, data_format, chosen.data, split="test")
     loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[task_module, language_module])
-    composition = single.open_composition(loaded, language_module=language_module, task_module=task_module)
+    composition = single.open_composition(
+        loaded,
+        language_module=language_module,
+        task_module=task_module,
+        allow_other_backbone=allow_other_backbone,
+    )
     code = single.language_of(language, composition)
     examples = list(read_examples(source, language=code, task=definition.name))
     with Progress() as progress:

@@ -17,20 +17,23 @@ from typer.core import TyperGroup
 
 from lingport.cli import (
     check,
+    data,
     demo,
     evaluate,
     modules,
     predict,
     pretrain,
+    recommend,
     report,
     run,
+    status,
     train_language,
     train_task,
 )
 from lingport.errors import LingportError
 
 EXIT_INTERRUPTED = 130
-_DEBUG = "--debug"
+DEBUG = "--debug"
 # Read by the libraries when they are imported, which is later than this. Our own progress says what goes on.
 _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -46,15 +49,15 @@ class Verbs(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Returns the arguments without `--debug`; see `TyperGroup.parse_args`."""
         before, rest = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, [])
-        ctx.meta[_DEBUG] = _DEBUG in before
-        return super().parse_args(ctx, [*(arg for arg in before if arg != _DEBUG), *rest])
+        ctx.meta[DEBUG] = DEBUG in before
+        return super().parse_args(ctx, [*(arg for arg in before if arg != DEBUG), *rest])
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the verb; see `TyperGroup.invoke`."""
         try:
             return super().invoke(ctx)
         except LingportError as error:
-            if ctx.meta[_DEBUG]:
+            if ctx.meta[DEBUG]:
                 traceback.print_exc()
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
@@ -94,14 +97,17 @@ def lingport(
     """Carry a task to a new language, with small modules on a frozen multilingual model."""
 
 
-for _verb in (demo, check, run, train_language, train_task, evaluate, predict, pretrain, report):
+for _verb in (demo, check, run, status, train_language, train_task, evaluate, predict, pretrain, report, recommend):
     _verb.add_to(app)
 app.add_typer(modules.app, name="modules")
+app.add_typer(data.app, name="data")
 
 
-def _be_quiet(*, debug: bool) -> None:
+def be_quiet(*, debug: bool) -> None:
+    """Keeps other libraries from talking in between; `debug` lets them, and shows everything that is logged."""
     # Settings of the whole process, so only the program makes them: whoever calls `app` has their own.
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("lingport.data.fetch").setLevel(logging.INFO)  # nothing is fetched without a note
     if debug:
         return
     for name, value in _QUIET.items():
@@ -113,5 +119,5 @@ def _be_quiet(*, debug: bool) -> None:
 
 def main() -> None:
     """Runs the command line; the console script `lingport`."""
-    _be_quiet(debug=_DEBUG in sys.argv)
+    be_quiet(debug=DEBUG in sys.argv)
     app()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lingport.cli import audit, exchange, merge, share
 from lingport.cli.options import Json, example
 from lingport.cli.show import answer, say, shown, table
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List modules, and show where one comes from.")
+if TYPE_CHECKING:
+    from lingport.modules.ancestry import Relative
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Modules: look at them, send and fetch them.")
 _LIST = """
 lingport modules list runs/demo
 lingport modules list runs/demo --json
@@ -18,6 +22,12 @@ lingport modules list runs/demo --json
 _SHOW = """
 lingport modules show runs/demo/modules/lp-sk-s1
 """
+
+
+share.add_to(app)
+audit.add_to(app)
+exchange.add_to(app)
+merge.add_to(app)
 
 
 @app.command("list", epilog=example(_LIST))
@@ -56,21 +66,26 @@ def show_module(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A module's folder.")],
     as_json: Json = False,
 ) -> None:
-    """Show what a module is: kind, settings, training, the language module below it, tensors."""
+    """Show what a module is: kind, settings, training, its family tree, tensors."""
+    from lingport.modules.ancestry import family
     from lingport.modules.store import read_manifest
 
     manifest = read_manifest(path)
     shapes = _shapes(path / "weights.safetensors")
+    tree = family({**manifest["provenance"], "kind": manifest["kind"]}, name=path.name)
     if as_json:
-        answer({**manifest, "tensors": shapes})
+        answer({**manifest, "tensors": shapes, "family": tree.plain()})
         return
-    provenance = dict(manifest["provenance"])
-    training = provenance.pop("training")
-    above = provenance.pop("above")
+    provenance = {key: value for key, value in manifest["provenance"].items() if key not in ("above", "ancestors")}
+    training = dict(provenance.pop("training", {}))
+    if origin := provenance.get("origin"):
+        provenance["origin"] = ", ".join(f"{key} {value}" for key, value in origin.items())
     typer.echo(str(path))
     _section("module", {"kind": manifest["kind"], "trained numbers": manifest["num_trained"], **provenance})
-    if above:
-        _section("trained above the language module", above)
+    if tree.parents:
+        typer.echo("\nfamily")
+        for depth, each in tree.walk():
+            typer.echo(f"  {'   ' * depth}{_relative(each)}")
     _section("settings", manifest["settings"])
     for name in ("settings", "task", "data", "initial", "final"):
         if isinstance(part := training.pop(name, None), dict):
@@ -78,6 +93,16 @@ def show_module(
     _section("training", training)
     _section("tensors", {name: " x ".join(map(str, shape)) for name, shape in shapes.items()})
     _section("files", {"lingport": manifest["lingport"], "weights sha256": manifest["weights_sha256"]})
+
+
+def _relative(each: Relative) -> str:
+    """Returns a line on a module of a family tree."""
+    words = [each.facts.get(key) for key in ("role", "task", "kind", "language")]
+    origin = each.facts.get("origin") or {}
+    where = [f"{origin['repository']} at {origin['commit'][:12]}"] if "commit" in origin else []
+    weights = [f"weights {each.facts['weights'][:12]}"] if "weights" in each.facts else []
+    told = ", ".join(filter(None, [" ".join(str(word) for word in words if word), *weights, *where]))
+    return f"{each.relation} {each.name}: {told}".strip()
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:

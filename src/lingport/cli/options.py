@@ -36,12 +36,25 @@ Dtype = Annotated[str, typer.Option(help="float32, bfloat16, or auto.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
 Seed = Annotated[int, typer.Option(help="Decides every random number.")]
 Steps = Annotated[int | None, typer.Option(help="Optimiser steps. Default: the paper's.")]
+Processes = Annotated[
+    int, typer.Option(min=1, help="Processes on this machine that train together, each with a GPU of its own if any.")
+]
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", help="tensorboard, wandb or trackio: where to show the numbers besides. May be repeated."),
+]
 Language = Annotated[str, typer.Option(help="Code of the language: sk, de, ...")]
 TaskName = Annotated[
     str | None, typer.Option("--task", help="Name in the catalogue (ner, qa, nli, claims, topic) or a YAML file.")
 ]
-TaskModule = Annotated[Path | None, typer.Option(help="Folder of a task module.")]
-LanguageModule = Annotated[Path | None, typer.Option(help="Folder of a language module.")]
+TaskModule = Annotated[Path | None, typer.Option(help="Folder of a task module, or user/name on the hub.")]
+LanguageModule = Annotated[Path | None, typer.Option(help="Folder of a language module, or user/name on the hub.")]
+AllowOtherBackbone = Annotated[
+    bool,
+    typer.Option(
+        "--allow-other-backbone", help="Only warn where a module was trained on a sibling: other weights, same shapes."
+    ),
+]
 DataFormat = Annotated[
     str | None,
     typer.Option(

@@ -10,15 +10,29 @@ from typing import Annotated, Any
 
 import typer
 
-from lingport.cli.options import BackboneName, Device, Dtype, LanguageModule, TaskModule, TaskName, example
+from lingport.cli.options import (
+    AllowOtherBackbone,
+    BackboneName,
+    Device,
+    Dtype,
+    LanguageModule,
+    TaskModule,
+    TaskName,
+    example,
+)
 from lingport.cli.show import one_line
+from lingport.config.names import is_hub_name
 from lingport.errors import ConfigError, DataError
 
 EXAMPLES = """
 echo 'Bratislava is the capital of Slovakia.' | lingport predict --task ner --language en
 lingport predict --task-module modules/ta-topic --language sk texts.txt --jsonl > topics.jsonl
+lingport predict bundles/topic texts.txt --language sk
+lingport predict user/topic texts.txt --language sk
 """
 _STDIN = "-"
+#: a path with one slash that ends so is a file that is missing, not a name on the hub
+_TEXT_ENDINGS = {".txt", ".jsonl", ".json", ".csv", ".tsv", ".gz", ".xz", ".bz2"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,11 +41,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def predict(
-    source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A file, plain or compressed, or - for standard input.")
-    ] = _STDIN,
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the task: task.decoding=rank")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BUNDLE|INPUT|KEY=VALUE",
+            help="A bundle (a folder, or user/name on the hub); a file of texts, plain or compressed, or - for "
+            "standard input, which is the default; settings of the task: task.decoding=rank",
+        ),
     ] = None,
     task: TaskName = None,
     task_module: TaskModule = None,
@@ -41,6 +57,7 @@ def predict(
         bool, typer.Option("--jsonl", help="Write input, output, answer and confidence of each as JSON.")
     ] = False,
     backbone: BackboneName = None,
+    allow_other_backbone: AllowOtherBackbone = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts read and answered at once.")] = 64,
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -48,23 +65,38 @@ def predict(
     """Answer texts: one text a line in, one output a line out.
 
     Tasks that need several fields (qa, nli), and files that end in .jsonl, are read as JSON, one object a line,
-    with the task's fields as keys. Without a task module the bare backbone answers.
+    with the task's fields as keys. Without a task module or a bundle the bare backbone answers.
     """
     from lingport.cli import single
     from lingport.compose.model import ComposedModel
     from lingport.evaluate import predict as room
 
-    if "=" in source and not Path(source).exists():
-        source, overrides = _STDIN, [source, *(overrides or [])]
-    settings = single.settings_given(overrides or [])
+    bundle, source, overrides = _sorted_out(words or [])
+    settings = single.settings_given(overrides)
     if unknown := sorted(set(settings) - {"task"}):
         raise ConfigError(f"unknown setting {unknown[0]!r}", hint="settings of the task begin with task.")
-    definition = single.open_task(task, task_module, settings.get("task") or {})
     if source != _STDIN and not Path(source).is_file():
         raise DataError("no such file", where=source, hint="give a file of texts, or - for standard input")
-    loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[task_module, language_module])
-    composition = single.open_composition(loaded, language_module=language_module, task_module=task_module)
-    code = single.language_of(language, composition)
+    asked = settings.get("task") or {}
+    if bundle is not None:
+        if task_module or language_module:
+            raise ConfigError("a bundle brings its modules along", hint="leave out --task-module and --language-module")
+        opened = single.open_bundle(
+            bundle, backbone, dtype=dtype, device=device, allow_other_backbone=allow_other_backbone
+        )
+        definition, loaded = single.task_of_bundle(opened, task, asked), opened.backbone
+        code = single.language_of_bundle(opened, language)
+        composition = opened.composition(code)
+    else:
+        definition = single.open_task(task, task_module, asked)
+        loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[task_module, language_module])
+        composition = single.open_composition(
+            loaded,
+            language_module=language_module,
+            task_module=task_module,
+            allow_other_backbone=allow_other_backbone,
+        )
+        code = single.language_of(language, composition)
     model = ComposedModel(loaded)
     name = "standard input" if source == _STDIN else source
     is_json = len(definition.fields) > 1 or ".jsonl" in Path(source).suffixes
@@ -79,6 +111,18 @@ def predict(
         for _, text, each in asked:
             typer.echo(_row(text, each, next(answers) if each is not None else None, as_jsonl=as_jsonl))
         sys.stdout.flush()
+
+
+def _sorted_out(words: list[str]) -> tuple[str | None, str, list[str]]:
+    """Returns the bundle, if one is given, the input, and the settings."""
+    rest = list(words)
+    is_bundle = bool(rest) and (
+        Path(rest[0]).is_dir()
+        or (is_hub_name(rest[0]) and not Path(rest[0]).exists() and Path(rest[0]).suffix not in _TEXT_ENDINGS)
+    )
+    bundle = rest.pop(0) if is_bundle else None
+    is_input = bool(rest) and ("=" not in rest[0] or Path(rest[0]).exists())
+    return bundle, rest.pop(0) if is_input else _STDIN, rest
 
 
 def _row(text: str, fields: dict[str, Any] | None, said: Any, *, as_jsonl: bool) -> str:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
-    from lingport.grid.plan import Job
+    from lingport.grid.jobs import Job
 
 #: seconds between two lines where there is no terminal
 PLAIN_EVERY_S = 5.0
+#: seconds between two changes of a bar
+SHOWN_EVERY_S = 0.1
 #: rows of an evaluation whose size is not known before it runs, for the first guess of the remaining time
 GUESSED_ROWS = 200
 #: seconds before which a job's speed says nothing yet
@@ -107,35 +109,47 @@ class Remaining:
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._waiting = {job.id: (job.phase, work_of(job)) for job in jobs}
         self._spent: dict[str, tuple[float, float]] = {}
+        # Kept as sums: a run may have a hundred thousand jobs, and the guess is made for every line.
+        self._left: dict[str, float] = {}
+        for phase, work in self._waiting.values():
+            self._left[phase] = self._left.get(phase, 0.0) + work
 
     def ended(self, job: Job, seconds: float) -> None:
         """A job is over; a failed one took no time that says anything."""
         phase, work = self._waiting.pop(job.id, (job.phase, 0.0))
+        self._left[phase] = self._left.get(phase, 0.0) - work
         if seconds:
             before = self._spent.get(phase, (0.0, 0.0))
             self._spent[phase] = (before[0] + seconds, before[1] + work)
 
-    def seconds(self, shares: dict[str, float], *, elapsed: float) -> float | None:
+    def seconds(self, shares: dict[str, float], *, elapsed: float, since_start: float | None = None) -> float | None:
         """Returns the seconds that are left; None while nothing can be said.
 
         Args:
             shares: Job id -> share done, 0 to 1, of the jobs that run now.
             elapsed: Seconds since they began.
+            since_start: Seconds since the run began: jobs that took longer together were done side by side. None:
+                one after the other.
         """
+        running = [(*self._waiting[job_id], share) for job_id, share in shares.items() if job_id in self._waiting]
         spent = dict(self._spent)
-        for job_id, share in shares.items():
-            if job_id in self._waiting and share and elapsed >= _TOO_EARLY_S:
-                phase, work = self._waiting[job_id]
+        for phase, work, share in running:
+            if phase not in self._spent and share and elapsed >= _TOO_EARLY_S:
                 before = spent.get(phase, (0.0, 0.0))
                 spent[phase] = (before[0] + elapsed / len(shares), before[1] + share * work)
         total = [sum(column) for column in zip(*spent.values(), strict=True)]
         if not total or not total[1]:
             return None
-        left = 0.0
-        for job_id, (phase, work) in self._waiting.items():
-            seconds, done = spent.get(phase) or (total[0], total[1])
-            left += (1.0 - shares.get(job_id, 0.0)) * work * seconds / max(done, 1.0)
-        return left
+        left = dict(self._left)
+        for phase, work, share in running:
+            left[phase] -= share * work
+        rate = {phase: seconds / max(done, 1.0) for phase, (seconds, done) in spent.items()}
+        usual = total[0] / max(total[1], 1.0)
+        seconds = sum(work * rate.get(phase, usual) for phase, work in left.items())
+        if since_start is None:
+            return seconds
+        together = sum(seconds for seconds, _ in self._spent.values())
+        return seconds / max(1.0, together / max(since_start, _TOO_EARLY_S))
 
 
 def work_of(job: Job) -> float:
@@ -160,7 +174,8 @@ class RunReporter:
         self.remaining = Remaining(())
         self.total = self.done = 0
         self._shares: dict[str, float] = {}
-        self._begun = progress.clock()
+        self._started = self._begun = progress.clock()
+        self._shown = float("-inf")
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """These jobs are to be done: the remaining time is theirs."""
@@ -189,14 +204,17 @@ class RunReporter:
         self.done += 1
         self.remaining.ended(job, record.get("seconds") or 0.0)
         status = record["status"] if record["status"] == "done" else record["status"].upper()
-        told = _losses(record) if record["status"] == "done" else one_line(str(record["error"]))
+        told = _scores(record) if record["status"] == "done" else one_line(str(record["error"]))
         took = f"{record['seconds']:7.1f} s" if record.get("seconds") else " " * 9
         width = len(str(self.total))
         self.progress_shown.say(f"[{self.done:{width}}/{self.total}] {status} {took}  {job.name}  {told}".rstrip())
 
     def _show(self, text: str, done: int = 0, total: int = 1) -> None:
-        elapsed = self.progress_shown.clock() - self._begun
-        left = self.remaining.seconds(self._shares, elapsed=elapsed)
+        now = self.progress_shown.clock()
+        if now - self._shown < SHOWN_EVERY_S:
+            return
+        self._shown = now
+        left = self.remaining.seconds(self._shares, elapsed=now - self._begun, since_start=now - self._started)
         about = f"about {clock_time(left)} left" if left is not None else "time left not known yet"
         share = sum(self._shares.values())
         self.progress_shown.bar("all", self.done + share, self.total, f"{self.done}/{self.total} jobs, {about}")
@@ -204,7 +222,9 @@ class RunReporter:
         self.progress_shown.line(f"[{self.done}/{self.total}] {text}; {about}")
 
 
-def _losses(record: dict[str, Any]) -> str:
+def _scores(record: dict[str, Any]) -> str:
+    if "score" in record:  # an evaluated cell
+        return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in record["score"].items())
     final, initial = record.get("final", {}), record.get("initial", {})
     name = "score" if "score" in final else "validation_loss"
     if name not in final:

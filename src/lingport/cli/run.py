@@ -9,16 +9,17 @@ import typer
 
 from lingport.cli.options import Json, Overrides, RecipeFile, example
 from lingport.cli.show import answer, console, say, table
+from lingport.errors import ConfigError
 
 if TYPE_CHECKING:
     from lingport.config.schema import Recipe
-    from lingport.grid.local import LocalRun
 
 EXAMPLES = r"""
 lingport run recipes/demo.yaml --out runs/demo
 lingport run recipes/demo.yaml --out runs/small configurations=[none,ta] targets=[en,de] \
     task_training.adapter.steps=50
 lingport run recipes/demo.yaml --dry-run
+lingport run recipes/paper.yaml --on ray:auto
 """
 
 
@@ -32,17 +33,40 @@ def run(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder. Default: runs/<name of recipe>.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs, and do nothing.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="WHERE",
+            help="local (several processes), ray, ray:auto, ray:HOST:PORT, slurm:key=value,... Default: this process.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes, with --on. Default: as many as there is room for.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Do everything a recipe asks for, and report.
 
     What is done already, in the same run folder and with the same settings and data, is not done again: a run
-    that was stopped goes on, and an extended recipe does what is new.
+    that was stopped goes on, and an extended recipe does what is new. Several of these commands may work on one run
+    folder at a time: they share the jobs.
     """
-    run_recipe_file(recipe, overrides or [], out=out, dry_run=dry_run, as_json=as_json)
+    if workers is not None and on is None:
+        raise ConfigError("--workers without --on: one process does all jobs", hint="add --on local")
+    run_recipe_file(recipe, overrides or [], out=out, dry_run=dry_run, as_json=as_json, on=on, workers=workers)
 
 
-def run_recipe_file(path: Path, overrides: list[str], *, out: Path | None, dry_run: bool, as_json: bool) -> None:
+def run_recipe_file(
+    path: Path,
+    overrides: list[str],
+    *,
+    out: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    on: str | None = None,
+    workers: int | None = None,
+) -> None:
     """Does a recipe's missing jobs and shows the report.
 
     Raises:
@@ -50,17 +74,24 @@ def run_recipe_file(path: Path, overrides: list[str], *, out: Path | None, dry_r
     """
     from lingport.cli.progress import Progress, RunReporter
     from lingport.config.schema import load_recipe
-    from lingport.grid.local import open_run
+    from lingport.grid.run import open_run
 
     recipe = load_recipe(path, overrides)
     run_dir = out or Path("runs") / recipe.name
+    if dry_run:
+        _list_jobs(recipe, run_dir, path.absolute().parent, as_json=as_json)
+        return
     _say_backbone(recipe)
     with Progress() as progress:
         reporter = RunReporter(progress)
-        opened = open_run(recipe, run_dir, base=path.absolute().parent, reporter=reporter)
-        if dry_run:
-            _list_jobs(opened, as_json=as_json)
-            return
+        opened = open_run(
+            recipe,
+            run_dir,
+            base=path.absolute().parent,
+            reporter=reporter,
+            on=on,
+            num_workers=workers,
+        )
         done = opened.done_before()
         reporter.expect(job for job in opened.plan.jobs if job.id not in done)
         summary = opened.run()
@@ -97,23 +128,35 @@ def _say_backbone(recipe: Recipe) -> None:
     say(f"{recipe.name}: loading the backbone {recipe.backbone.name}")
 
 
-def _list_jobs(opened: LocalRun, *, as_json: bool) -> None:
-    from lingport.grid.plan import parents
+def _list_jobs(recipe: Recipe, run_dir: Path, base: Path, *, as_json: bool) -> None:
+    import dataclasses
 
-    done = opened.done_before()
-    rows = [
-        {
-            "job": job.id,
-            "phase": job.phase,
-            "name": job.name,
-            "needs": [parent.name for parent in parents(job)],
-            "done": job.id in done,
-        }
-        for job in opened.plan.jobs
-    ]
+    from lingport.grid.preview import preview
+
+    found = preview(recipe, run_dir, base=base)
+    for note in found.notes:
+        say(f"note: {note}")
     if as_json:
-        answer(rows)
+        answer([dataclasses.asdict(job) for job in found.jobs])
         return
-    shown = [(row["phase"], row["name"], " ".join(row["needs"]), "done" if row["done"] else "") for row in rows]
-    table(("phase", "job", "needs", ""), shown)
-    typer.echo(f"\n{len(rows)} jobs, {len(done)} done")
+    marks = {"exact": "", "estimated": "~", "at most": "<=", "unknown": ""}
+    head = ("phase", "job", "needs", "trained", "steps", "rows", "tokens", "")
+    shown = [
+        (
+            job.phase,
+            job.name,
+            " ".join(job.needs),
+            job.num_trained or None,
+            job.steps,
+            job.rows,
+            None if job.tokens is None else f"{marks[job.tokens_are]}{job.tokens:,}",
+            "done" if job.done else "",
+        )
+        for job in found.jobs
+    ]
+    table(head, shown)
+    left = [job for job in found.jobs if not job.done]
+    steps, tokens = (sum(getattr(job, key) or 0 for job in left) for key in ("steps", "tokens"))
+    typer.echo(f"\n{len(found.jobs)} jobs, {len(found.jobs) - len(left)} done")
+    if left:
+        typer.echo(f"left: {steps:,} steps, {tokens:,} input tokens where they are known (~ estimated, <= at most)")
