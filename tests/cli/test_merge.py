@@ -32,6 +32,7 @@ def two(call, files):
             "module.num_virtual_tokens=3",
             "objective.max_length=24",
             "validation_chunks=2",
+            "text.validation=0.2",
         )
     return files
 
