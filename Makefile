@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check interop setup clean
+.PHONY: demo test check slow interop setup clean
 
 demo: $(READY)
 	@echo "== demo: seven configurations on the embedded nano backbone, English to other languages (about 3 minutes)"
@@ -23,6 +23,10 @@ check: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "== import rules and links in the docs"
 	$(BIN)/python -m pytest tests/test_rules.py tests/test_docs.py
+
+slow: $(READY)
+	@echo "== slow tests: several processes, killed workers of Ray and Slurm, dry runs of all recipes (some minutes)"
+	$(BIN)/python -m pytest -m slow
 
 interop: $(READY)
 	@echo "== adapters 1.3 and peft 0.21, each in an environment of its own (a few minutes and 2 GB, once)"

@@ -204,6 +204,12 @@ def expanded(folder: Path, _marker: Path) -> None:
     put(folder, {name: torch.zeros(1).expand(10**12) for name in tensors})
 
 
+def many_names(folder: Path, _marker: Path) -> None:
+    """A megabyte that is said to be a gigabyte of tensors."""
+    megabyte = torch.zeros(2**18)
+    put(folder, {f"{name}{index}": megabyte for name in tensors_of(folder) for index in range(100)})
+
+
 def not_enough(folder: Path, _marker: Path) -> None:
     """Tensors that are larger than what the archive holds of them."""
     buffer = io.BytesIO()
@@ -276,7 +282,7 @@ PICKLED: dict[str, tuple[Spoil, str]] = {
     "a broken program": (archive(lambda _: b"\x80\x02\xfe\xfe"), "no pickle that can be read"),
     "an empty program": (archive(lambda _: b""), "no pickle that can be read"),
     "no mapping": (archive(lambda _: pickle.dumps([1, 2], protocol=2)), "no mapping"),
-    "numbers, no tensors": (archive(lambda _: pickle.dumps({"a": 1}, protocol=2)), "no ordinary tensor"),
+    "numbers, no tensors": (archive(lambda _: pickle.dumps({"a": 1}, protocol=2)), "no tensor"),
     "names that are none": (archive(lambda _: pickle.dumps({1: 1}, protocol=2)), "no mapping"),
     "a path out of the archive": (
         archive(lambda _: pickle.dumps({}, protocol=2), others={"../../evil.py": b"x"}),
@@ -292,11 +298,12 @@ PICKLED: dict[str, tuple[Spoil, str]] = {
         "Content_Types",
     ),
     "the format of before 1.6": (old_torch, "not written by torch.save"),
-    "one number said to be many": (expanded, "no ordinary tensor"),
+    "one number said to be many": (expanded, "larger than the file"),
+    "one tensor of many names": (many_names, "larger than the file"),
     "less than it says": (not_enough, "cannot be read"),
     "too large": (too_large, "more than 1,073,741,824 bytes"),
-    "a mapping in a mapping": (edit(deep), "no ordinary tensor"),
-    "sparse": (edit(lambda tensors: {name: torch.eye(3).to_sparse() for name in tensors}), "asks for|no ordinary"),
+    "a mapping in a mapping": (edit(deep), "no tensor"),
+    "sparse": (edit(lambda tensors: {name: torch.eye(3).to_sparse() for name in tensors}), "asks for"),
 }
 #: spoils AdapterHub's settings
 ADAPTERHUB: dict[str, tuple[Spoil, str]] = {

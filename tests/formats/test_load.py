@@ -145,6 +145,13 @@ def test_ordinary_pickled_tensors_are_read_to_the_bit(wrap, dtype, tmp_path):
     assert not any(value.requires_grad for value in found.values())
 
 
+def test_a_transposed_tensor_is_read_as_it_is_seen(tmp_path):
+    turned = torch.randn(3, 5).T
+    torch.save({"a": turned}, tmp_path / "x.bin")
+    found = read_pickled(tmp_path / "x.bin")["a"]
+    assert torch.equal(found, turned) and found.is_contiguous()
+
+
 def test_a_slice_does_not_drag_its_whole_along(tmp_path):
     whole = torch.randn(1000, 4)
     torch.save({"prompt_embeddings": whole[:5]}, tmp_path / "x.bin")

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lingport.backbones.base import Backbone
 from lingport.config.modules import Settings
+from lingport.config.names import is_hub_name
 from lingport.errors import ModuleError, WrongBackboneError
 from lingport.formats.pickled import read_pickled
 from lingport.modules.base import Provenance, TransferModule
@@ -246,4 +247,4 @@ def _said(error: ValidationError) -> str:
 
 
 def _is_repository(name: str | None) -> bool:
-    return name is not None and name.count("/") == 1 and name[0] not in "./~" and not Path(name).exists()
+    return name is not None and len(name) < 200 and is_hub_name(name) and not Path(name).exists()
