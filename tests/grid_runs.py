@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from lingport.grid.ledger import Ledger
 from lingport.grid.presence import signs
 from lingport.grid.run import run_recipe
 from tests.conftest import GOLDEN
+
+#: seconds that a killer waits for somebody to kill
+_PATIENCE_S = 20.0
 
 WORDS = ("cat", "mat", "hen", "bed", "tea", "win", "moon", "red", "wet", "on", "the", "in")
 
@@ -104,10 +108,13 @@ class WorkerKiller(Recorder):
             return
         if self.itself:
             os.kill(os.getpid(), signal.SIGKILL)
-        for sign in signs(self.ledger):
-            if sign.jobs and sign.pid != os.getpid() and not self.killed:
-                os.kill(sign.pid, signal.SIGKILL)
-                self.killed.append(sign.name)
+        # Workers go on while this one waits: one of them is soon at a job again.
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self.killed and time.monotonic() < deadline:
+            for sign in signs(self.ledger):
+                if sign.jobs and sign.pid != os.getpid() and not self.killed:
+                    os.kill(sign.pid, signal.SIGKILL)
+                    self.killed.append(sign.name)
 
 
 def run(

@@ -113,6 +113,7 @@ class Board:
             self.ledger.add_results(*results)
             self.ledger.add_jobs(*jobs)
             presence.release(row["job"] for row in jobs)
+        self.ledger.sync()
 
     def free(self, name: str) -> None:
         """Gives back the jobs of a worker that is known to be dead."""

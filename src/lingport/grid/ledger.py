@@ -21,7 +21,7 @@ from lingport.errors import DataError
 Row = dict[str, Any]
 JOBS, RESULTS = "jobs.jsonl", "results.jsonl"
 #: seconds between two tries for the lock; it is held for a few milliseconds
-_LOCK_POLL_S = 0.01
+_LOCK_POLL_S = 0.002
 
 
 class Ledger:
@@ -78,9 +78,16 @@ class Ledger:
         with self.lock():
             self._append(self.run_dir / RESULTS, rows)
 
+    def sync(self) -> None:
+        """Returns when all records lie on the disk; best outside of the lock, since the disk may take its time."""
+        for name in (RESULTS, JOBS):
+            if (self.run_dir / name).exists():
+                with (self.run_dir / name).open("rb") as stream:
+                    os.fsync(stream.fileno())
+
     def add_metric(self, name: str, row: Row) -> None:
         """Records an event of a training run; only the process that trains the module writes to its file."""
-        self._append(self.run_dir / "metrics" / f"{name}.jsonl", [row], sync=False)
+        self._append(self.run_dir / "metrics" / f"{name}.jsonl", [row])
 
     def restart_metrics(self, name: str, *, after_step: int) -> None:
         """Forgets events later than a step, which a resumed run makes again."""
@@ -133,7 +140,7 @@ class Ledger:
                     f"not valid JSON: {error}", where=f"{file}:{number}", hint="remove this line"
                 ) from error
 
-    def _append(self, file: Path, rows: Sequence[Row], *, sync: bool = True) -> None:
+    def _append(self, file: Path, rows: Sequence[Row]) -> None:
         if not rows:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -141,9 +148,6 @@ class Ledger:
             if stream.tell() and not _ends_line(stream):
                 stream.truncate(_last_line_start(file))
             stream.write(b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
-            if sync:
-                stream.flush()
-                os.fsync(stream.fileno())
 
     def _replace(self, file: Path, rows: Sequence[Row]) -> None:
         replace_file(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -23,6 +23,7 @@ from lingport.grid.material import Material
 from lingport.modules.ancestry import above
 from lingport.modules.base import KINDS, TransferModule
 from lingport.modules.store import read_manifest, save_module
+from lingport.train.checkpoint import remove_checkpoint
 from lingport.train.cost import Cost, measured
 from lingport.train.language import (
     HeldOutLoss,
@@ -178,8 +179,7 @@ class Workshop:
                 shutil.rmtree(aside)
             folder.rename(aside)
         save_module(module, folder, replace=True)
-        shutil.rmtree(self.ledger.checkpoint(job.id), ignore_errors=True)
-        self.ledger.checkpoint(job.id).unlink(missing_ok=True)
+        remove_checkpoint(self.ledger.checkpoint(job.id))
         self.records[job.id] = {
             "status": "done",
             "seconds": cost.seconds,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def save_checkpoint(file: Path, *, tensors: dict[str, Tensor], state: dict[str, 
     with staging.open("rb") as written:
         os.fsync(written.fileno())
     staging.replace(file)
+
+
+def remove_checkpoint(file: Path) -> None:
+    """Removes a checkpoint, or a folder of them, and what killed processes left half written; it need not be there."""
+    shutil.rmtree(file, ignore_errors=True)
+    for left in (file, *file.parent.glob(f".{file.name}.*")):
+        left.unlink(missing_ok=True)
 
 
 def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
