@@ -93,9 +93,10 @@ def test_the_shipped_recipe_is_valid():
     known = {name for stage in recipe.stages for point in stage.curriculum for name in point.mixture}
     from lingport.pretrain.denoise import DENOISERS
     from lingport.pretrain.fact_tasks import FACT_TASKS
+    from lingport.pretrain.topics import TOPIC_TASKS
     from lingport.pretrain.word_tasks import WORD_TASKS
 
-    assert known <= {*DENOISERS, *WORD_TASKS, *FACT_TASKS}
+    assert known <= {*DENOISERS, *WORD_TASKS, *FACT_TASKS, *TOPIC_TASKS}
 
 
 def test_the_rate_rises_stays_and_falls():

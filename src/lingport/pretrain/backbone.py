@@ -5,8 +5,9 @@ Differences from mT5's own start: see `ModelShape`. Training it is `loop.py`'s j
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from transformers import GenerationConfig, MT5Config, MT5ForConditionalGeneration
 
@@ -51,6 +52,38 @@ def new_backbone(shape: ModelShape, *, vocab_size: int, seed: int) -> MT5ForCond
         pad_token_id=PAD_ID, eos_token_id=END_ID, decoder_start_token_id=PAD_ID, max_new_tokens=64
     )
     return model
+
+
+@torch.no_grad()
+def start_from_text(model: MT5ForConditionalGeneration, vectors: np.ndarray) -> None:
+    """Makes half of the embeddings' variance that of text-made vectors (V, D) of length 1; rows of zeros stay.
+
+    The random half keeps pieces of like meaning apart, which copying needs. Source: ours.
+    """
+    embeddings = model.shared.weight
+    given = torch.from_numpy(vectors).to(embeddings) * embeddings.std() * vectors.shape[1] ** 0.5
+    has_one = given.any(dim=1, keepdim=True)
+    embeddings.copy_(torch.where(has_one, (embeddings + given) * 0.5**0.5, embeddings))
+
+
+@torch.no_grad()
+def hold_even_heads(model: MT5ForConditionalGeneration, num_heads: int) -> None:
+    """Makes the last heads of every cross-attention look evenly at the whole input, and keeps them so in training.
+
+    Heads that learn to copy look at one place. What a text is about lies in all of it, and a module trained above
+    frozen heads has no other way to it. Their keys are 0, so that all scores are equal. Source: ours.
+    """
+    for block in model.decoder.block:
+        attention = cast(Any, block).layer[1].EncDecAttention
+        even = slice(attention.inner_dim - num_heads * attention.key_value_proj_dim, attention.inner_dim)
+        attention.k.weight[even] = 0.0
+        attention.k.weight.register_hook(lambda gradient, even=even: _without_rows(gradient, even))
+
+
+def _without_rows(gradient: torch.Tensor, rows: slice) -> torch.Tensor:
+    gradient = gradient.clone()
+    gradient[rows] = 0.0
+    return gradient
 
 
 def _look_at_neighbours(model: Any, bias: float) -> None:

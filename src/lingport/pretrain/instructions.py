@@ -1,7 +1,8 @@
-"""Many small tasks put in words, for the second stage: what they draw on, and how a task becomes a row.
+"""Many small tasks put in words, for the last stage: what they draw on, and how a task becomes a row.
 
-The tasks themselves are in `word_tasks.py` (made of raw text) and `fact_tasks.py` (made of the demo corpus'
-training facts). As mT0 was made from mT5 by tasks in words, but with none that people wrote or labelled.
+The tasks themselves are in `word_tasks.py` (made of raw text), `topic_tasks.py` (of what raw text is about) and
+`fact_tasks.py` (made of the demo corpus' training facts). As mT0 was made from mT5 by tasks in words, but with
+none that people wrote or labelled.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from lingport.errors import UnknownNameError, nearest
 from lingport.pretrain.corpus import TokenText
 from lingport.pretrain.denoise import Row
+from lingport.pretrain.topics import Topics
 
 SEPARATOR = "$$"  # between the parts of an answer with several, as in the task catalogue
 TRIES = 20
@@ -112,13 +114,17 @@ class Instructions:
     Args:
         tokenizer: Of the backbone.
         corpus: Training text per language.
+        topics: Of the corpus' texts; None: there are no tasks on what a sentence is about.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, corpus: dict[str, TokenText]) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, corpus: dict[str, TokenText], *, topics: Topics | None = None
+    ) -> None:
         from lingport.pretrain.fact_tasks import FACT_TASKS
+        from lingport.pretrain.topic_tasks import TopicTasks
         from lingport.pretrain.word_tasks import WORD_TASKS
 
-        self.tasks: dict[str, WordTask] = {**WORD_TASKS, **FACT_TASKS}
+        self.tasks: dict[str, WordTask] = {**WORD_TASKS, **FACT_TASKS, **(TopicTasks(topics).tasks if topics else {})}
         self.sentences = Sentences(corpus)
         backend = cast(Tokenizer, tokenizer.backend_tokenizer)
         self._encode = backend.encode  # a third of the time of calling the tokenizer

@@ -22,7 +22,7 @@ import yaml
 from transformers import AutoTokenizer, MT5ForConditionalGeneration, PreTrainedTokenizerBase
 
 from lingport.errors import TrainingError
-from lingport.pretrain.backbone import new_backbone
+from lingport.pretrain.backbone import hold_even_heads, new_backbone, start_from_text
 from lingport.pretrain.checkpoint import load_checkpoint, save_backbone, save_checkpoint
 from lingport.pretrain.corpus import (
     TokenText,
@@ -36,7 +36,9 @@ from lingport.pretrain.forward import token_losses
 from lingport.pretrain.measure import exact_match, fixed_rows, mean_loss
 from lingport.pretrain.mixture import TokenBatch, pool
 from lingport.pretrain.muon import StackedMuon
+from lingport.pretrain.piece_vectors import piece_vectors
 from lingport.pretrain.recipe import PretrainRecipe, Stage, read_recipe
+from lingport.pretrain.topics import topics_of
 from lingport.pretrain.vocabulary import PAD_ID, train_vocabulary
 
 logger = logging.getLogger(__name__)
@@ -114,7 +116,8 @@ class _Run:
         if not hasattr(self, "_instructions"):
             from lingport.pretrain.instructions import Instructions
 
-            self._instructions = Instructions(self.tokenizer, self.corpus)
+            topics = topics_of(self.recipe, self.corpus, self.folder / "topics")
+            self._instructions = Instructions(self.tokenizer, self.corpus, topics=topics)
         return self._instructions
 
     def log(self, event: str, **values: Any) -> None:
@@ -349,6 +352,8 @@ def _pretrain(recipe: PretrainRecipe, folder: Path, progress: Progress | None) -
     corpus = encode_texts(tokenizer, texts)
     held_out = encode_texts(tokenizer, read_texts(recipe, split="validation"))
     model = new_backbone(recipe.model, vocab_size=len(tokenizer), seed=recipe.seed)
+    if recipe.model.embedding_start == "mixed" and not (folder / "checkpoint").exists():
+        start_from_text(model, piece_vectors(tokenizer, corpus, dimensions=recipe.model.d_model, seed=recipe.seed))
     run = _Run(recipe, folder, tokenizer, model, corpus, held_out, progress)
     settings = recipe.model_dump(mode="json")
     if (folder / "checkpoint").exists():
@@ -361,6 +366,7 @@ def _pretrain(recipe: PretrainRecipe, folder: Path, progress: Progress | None) -
             )
         run.clock = _Clock(**state["clock"])
     (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), "utf-8")
+    hold_even_heads(model, recipe.model.even_heads)
     run.log(
         "start",
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -50,6 +50,14 @@ class ModelShape(_Settings):
     num_decoder_layers: int = Field(default=3, ge=1, description="Decoder blocks.")
     num_heads: int = Field(default=6, ge=1, description="Heads of every attention.")
     embedding_std: float = Field(default=0.1, gt=0, description="Start of the tied embeddings, N(0, std).")
+    embedding_start: Literal["normal", "mixed"] = Field(
+        default="normal",
+        description="How the embeddings start. normal: N(0, std); mixed: half of the variance from which pieces "
+        "stand near which in the text.",
+    )
+    even_heads: int = Field(
+        default=0, ge=0, description="Heads of every cross-attention that look evenly at the whole input, always."
+    )
     output_scale: float = Field(
         default=0.1, ge=0, description="Start of what blocks add to the residual stream, times the usual one."
     )

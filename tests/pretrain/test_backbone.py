@@ -1,0 +1,102 @@
+"""Where a new backbone starts: embeddings made of text, and heads that look evenly at the whole input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from transformers import MT5ForConditionalGeneration
+
+from lingport.pretrain.backbone import hold_even_heads, new_backbone, start_from_text
+from lingport.pretrain.corpus import encode_texts
+from lingport.pretrain.loop import pretrain
+from lingport.pretrain.piece_vectors import piece_vectors
+from lingport.pretrain.recipe import read_recipe
+from lingport.pretrain.vocabulary import train_vocabulary
+
+
+def shape(**changes):
+    said = {"d_model": 16, "d_kv": 4, "d_ff": 16, "num_layers": 1, "num_decoder_layers": 2, "num_heads": 4}
+    return read_recipe(
+        {
+            "languages": {"en": {"text": "x.txt"}},
+            "model": said | changes,
+            "stages": [{"name": "one", "steps": 1, "curriculum": [{"at": 0, "mixture": {"copy": 1.0}, "length": 8}]}],
+        }
+    ).model
+
+
+def cross_attentions(model) -> list[torch.Tensor]:
+    """What the first token of the decoder looks at in an input of 5 tokens: (heads, 5) per block."""
+    model.set_attn_implementation("eager")
+    tokens = torch.tensor([[5, 9, 30, 7, 1]])
+    found = model(input_ids=tokens, decoder_input_ids=torch.zeros(1, 1, dtype=torch.long), output_attentions=True)
+    return [weights[0, :, 0] for weights in found.cross_attentions]
+
+
+def test_even_heads_look_evenly_and_training_keeps_them_so():
+    model = new_backbone(shape(), vocab_size=64, seed=1)
+    torch.nn.init.normal_(model.shared.weight)
+    hold_even_heads(model, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    for step in range(2):
+        for weights in cross_attentions(model):
+            torch.testing.assert_close(weights[-1], torch.full((5,), 0.2))
+            assert (weights[:-1] - 0.2).abs().max() > 1e-4
+        if step == 0:
+            model(input_ids=torch.tensor([[5, 9, 30, 1]]), labels=torch.tensor([[9, 1]])).loss.backward()
+            optimizer.step()
+
+
+def test_a_pretrained_backbone_has_the_even_heads_that_its_recipe_asks_for(tiny_recipe, tmp_path):
+    tiny_recipe["model"]["even_heads"] = 2
+    model = MT5ForConditionalGeneration.from_pretrained(pretrain(tiny_recipe, tmp_path), dtype=torch.float32)
+    keys = model.decoder.block[0].layer[1].EncDecAttention.k.weight
+    assert (keys[8:] == 0).all() and (keys[:8] != 0).any(dim=1).all()
+
+
+def test_half_of_the_variance_comes_from_the_text():
+    model = new_backbone(shape(d_model=64), vocab_size=500, seed=1)
+    before = model.shared.weight.detach().clone()
+    vectors = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[3] = 0.0
+    start_from_text(model, vectors)
+    after = model.shared.weight.detach()
+    assert torch.equal(after[3], before[3])
+    assert float(after.std() / before.std()) == pytest.approx(1.0, abs=0.02)
+    given = torch.from_numpy(vectors)
+    for part in (given, before):
+        near = torch.cosine_similarity(after, part)
+        assert float(near[torch.arange(500) != 3].mean()) == pytest.approx(0.5**0.5, abs=0.05)
+
+
+def test_pieces_in_like_company_have_like_vectors_in_two_languages():
+    rng = np.random.default_rng(0)
+    themes = [[f"{name}{number}" for number in "abcdefgh"] for name in ("kolo", "mira", "tusen")]
+    # written alike in both languages
+    same = [["radio", "motor", "atlas"], ["panorama", "opera", "tango"], ["kilometer", "fjord", "ombudsman"]]
+
+    def sentences(ending: str) -> list[str]:
+        made = []
+        for _ in range(1500):
+            theme = rng.integers(3)
+            words = [f"{word}{ending}" for word in rng.choice(themes[theme], 5, replace=False)]
+            made.append(" ".join([*words, *rng.choice(same[theme], 2)]))
+        return made
+
+    texts = {"en": sentences(""), "xx": sentences("qu")}
+    words = sorted({word for of in texts.values() for text in of for word in text.split()})
+    required = [f"\u2581{word}" for word in words]
+    tokenizer = train_vocabulary([*texts["en"], *texts["xx"]], size=460, required=required)
+    found = piece_vectors(tokenizer, encode_texts(tokenizer, texts), dimensions=4, seed=0)
+    assert found.shape == (len(tokenizer), 4)
+    ids = dict(zip(words, tokenizer.convert_tokens_to_ids(required), strict=True))
+
+    def near(first: str, second: str) -> float:
+        return float(found[ids[first]] @ found[ids[second]])
+
+    for number, theme in enumerate(themes):
+        other = themes[(number + 1) % 3]
+        assert near(theme[0], theme[1]) > near(theme[0], other[1]) + 0.3
+        assert near(f"{theme[0]}qu", theme[1]) > near(f"{theme[0]}qu", other[1]) + 0.3

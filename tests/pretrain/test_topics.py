@@ -1,0 +1,180 @@
+"""Word vectors, their alignment, and topics, on made-up text of known themes in two made-up languages."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lingport.errors import ConfigError
+from lingport.pretrain.corpus import TokenText
+from lingport.pretrain.instructions import Sentences
+from lingport.pretrain.topic_tasks import TopicTasks
+from lingport.pretrain.topics import TOPIC_TASKS, UNSURE, Topics, find_topics
+from lingport.pretrain.word_vectors import aligned, stems, word_vectors
+
+LETTERS = np.random.default_rng(0)
+THEMES = {
+    theme: ["".join(LETTERS.choice(list("abdegiklmnoprstuv"), 5)) for _ in range(40)]
+    for theme in ("sea", "court", "farm")
+}
+NUM_TOPICS = 6
+FILLERS = ["the", "with", "was", "near", "very", "often"]
+
+
+def foreign(word: str) -> str:
+    """The other language's word: its letters turned around, so that no two words look alike."""
+    return f"q{word[::-1]}"
+
+
+def themed(number: int, *, seed: int, other: bool = False) -> tuple[list[str], list[str]]:
+    rng = np.random.default_rng(seed)
+    texts, themes = [], []
+    for _ in range(number):
+        theme = list(THEMES)[rng.integers(3)]
+        words = [*rng.choice(THEMES[theme], 6, replace=False), *rng.choice(FILLERS, 3)]
+        words = [foreign(word) if other else str(word) for word in rng.permutation(words)]
+        texts.append(" ".join(words))
+        themes.append(theme)
+    return texts, themes
+
+
+def nearest(vectors, row: int) -> list[int]:
+    return [int(index) for index in np.argsort(-(vectors @ vectors[row]))]
+
+
+def test_stems_lose_their_endings_and_chinese_is_taken_in_pairs():
+    assert stems("Mestami, mestách, 42 a!") == ["mesta", "mestá", "a"]
+    assert stems("konferenciami") == stems("konferenciách")
+    assert stems("\u6211\u7231\u4f60") == ["\u6211\u7231", "\u7231\u4f60"]
+
+
+def test_words_of_one_theme_have_like_vectors():
+    vectors = word_vectors(themed(600, seed=0)[0])
+    words = list(vectors.ids)
+    close = [words[index] for index in nearest(vectors.vectors, vectors.ids[THEMES["court"][0]])[1:6]]
+    assert set(close) <= {stems(word)[0] for word in THEMES["court"]}
+    np.testing.assert_allclose(np.linalg.norm(vectors.vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_a_language_is_turned_to_another_by_some_names():
+    own, pivot = (word_vectors(themed(1500, seed=seed, other=other)[0]) for seed, other in ((1, True), (2, False)))
+    names = [(foreign(word), word) for words in THEMES.values() for word in words[:15]]
+
+    centres = {
+        theme: pivot.vectors[[pivot.ids[stems(word)[0]] for word in words]].mean(0) for theme, words in THEMES.items()
+    }
+
+    def theme_found(vectors) -> float:
+        """The share of words, not among the names, that lie nearest to their theme's words of the other language."""
+        right = []
+        for theme, words in THEMES.items():
+            for word in words[15:]:
+                near = vectors.vectors[vectors.ids[stems(foreign(word))[0]]]
+                right.append(theme == max(centres, key=lambda other: float(centres[other] @ near)))
+        return float(np.mean(right))
+
+    assert theme_found(aligned(own, pivot, names)) == 1.0
+    assert theme_found(own) < 0.8  # as the two came, they have nothing to do with each other
+
+
+def topics_of_two(texts: dict[str, list[str]]) -> Topics:
+    return find_topics(texts, num_topics=NUM_TOPICS, num_common_words=len(FILLERS))
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[dict[str, list[str]], dict[str, list[str]], Topics]:
+    (english, themes), (other, other_themes) = themed(900, seed=3), themed(600, seed=4, other=True)
+    # a word that both languages write alike for each theme, as names are
+    english = [f"{text} {theme}land" for text, theme in zip(english, themes, strict=True)]
+    other = [f"{text} {theme}land" for text, theme in zip(other, other_themes, strict=True)]
+    texts = {"en": english, "xx": other}
+    return (
+        texts,
+        {"en": themes, "xx": other_themes},
+        topics_of_two(texts),
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "xx"])
+def test_a_topic_holds_sentences_of_one_theme_in_both_languages(found, language):
+    _, themes, topics = found
+    theme_of = {
+        topic: Counter(themes["en"][index] for index in members).most_common(1)[0][0]
+        for topic, members in enumerate(topics.members["en"])
+        if len(members)
+    }
+    assert set(theme_of.values()) == set(THEMES)
+    of = topics.of[language]
+    known = np.flatnonzero(of != UNSURE)
+    right = np.mean([themes[language][index] == theme_of.get(of[index]) for index in known])
+    assert right > 0.95
+    assert 0.3 < len(known) / len(of) < 0.6  # the half that is nearest
+
+
+def test_topics_are_named_by_words_of_their_theme(found):
+    _, themes, topics = found
+    named = 0
+    for members, names in zip(topics.members["en"], topics.names, strict=True):
+        if len(members) > 20:
+            theme = Counter(themes["en"][index] for index in members).most_common(1)[0][0]
+            assert names[0] in {*THEMES[theme], f"{theme}land"}
+            named += 1
+    assert named >= len(THEMES)
+
+
+def test_topics_are_the_same_again_and_after_saving(found, tmp_path):
+    texts, _, topics = found
+    assert Topics.load(tmp_path / "topics") is None
+    topics.save(tmp_path / "topics")
+    kept, again = (
+        Topics.load(tmp_path / "topics"),
+        topics_of_two(texts),
+    )
+    assert kept is not None
+    for other in (kept, again):
+        assert other.names == topics.names
+        assert all((other.of[language] == topics.of[language]).all() for language in texts)
+
+
+def test_a_group_named_by_common_words_is_no_topic(found):
+    texts, _, topics = found
+    common = len(FILLERS) + 3 * len(THEMES["sea"])  # all the words that there are
+    assert topics.names and find_topics(texts, num_topics=NUM_TOPICS, num_common_words=common + 3).names == []
+
+
+def test_without_english_there_are_no_names(found):
+    with pytest.raises(ConfigError, match="English"):
+        find_topics({"xx": found[0]["xx"]})
+
+
+def test_tasks_ask_for_what_the_topics_say(found):
+    texts, _, topics = found
+    corpus = {
+        language: TokenText(np.zeros(len(of), np.int32), np.arange(len(of)), of) for language, of in texts.items()
+    }
+    made, sentences = TopicTasks(topics), Sentences(corpus)
+    assert set(made.tasks) == TOPIC_TASKS
+    rng = np.random.default_rng(0)
+    answers = set()
+    for name, task in made.tasks.items():
+        for _ in range(30):
+            exchange = task(sentences, "xx", 60, rng)
+            if exchange is None:
+                continue
+            if name == "topic_words":
+                assert exchange.target in {", ".join(names) for names in topics.names}
+            elif name == "which_topic":
+                assert exchange.target in exchange.input
+            else:
+                answers.add(exchange.target)
+                asked = exchange.input.removeprefix("first: ").removeprefix("about the same? ")
+                first, second = asked.replace(" second: ", " | ").replace(" Are they about the same?", "").split(" | ")
+                if exchange.target == "Yes":  # two topics may share a theme, but one topic has one
+                    assert theme_of(first) == theme_of(second)
+    assert answers == {"Yes", "No"}
+
+
+def theme_of(text: str) -> str:
+    return next(word for word in text.split() if word.endswith("land"))
