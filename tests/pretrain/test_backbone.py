@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import MT5ForConditionalGeneration
 
-from lingport.pretrain.backbone import hold_even_heads, new_backbone, start_from_text
-from lingport.pretrain.corpus import encode_texts
+from lingport.pretrain.backbone import new_backbone, start_from_text
+from lingport.pretrain.corpus import TokenText, encode_texts
+from lingport.pretrain.even_heads import carry_summaries, hold_even_heads
 from lingport.pretrain.loop import pretrain
 from lingport.pretrain.piece_vectors import piece_vectors
 from lingport.pretrain.recipe import read_recipe
@@ -50,9 +51,44 @@ def test_even_heads_look_evenly_and_training_keeps_them_so():
 
 def test_a_pretrained_backbone_has_the_even_heads_that_its_recipe_asks_for(tiny_recipe, tmp_path):
     tiny_recipe["model"]["even_heads"] = 2
+    tiny_recipe["stages"][1]["summaries"] = 0.3
     model = MT5ForConditionalGeneration.from_pretrained(pretrain(tiny_recipe, tmp_path), dtype=torch.float32)
     keys = model.decoder.block[0].layer[1].EncDecAttention.k.weight
     assert (keys[8:] == 0).all() and (keys[:8] != 0).any(dim=1).all()
+
+
+def test_even_heads_carry_what_tells_one_text_from_another():
+    model = new_backbone(shape(d_model=32, num_heads=4), vocab_size=64, seed=1)
+    hold_even_heads(model, 1)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    rng = np.random.default_rng(0)
+    corpus = {
+        # two languages, each with tokens of its own
+        language: TokenText(rng.integers(low, low + 20, 4000).astype(np.int32), np.arange(0, 4000, 40), [""] * 100)
+        for language, low in (("en", 5), ("xx", 30))
+    }
+    carry_summaries(model, corpus, 1, share=0.5, seed=0)
+
+    def carried(language: str, block: int) -> torch.Tensor:
+        """What the even head adds to the decoder's state for 30 texts of a language."""
+        attention = model.decoder.block[block].layer[1].EncDecAttention
+        ids = torch.from_numpy(np.stack([corpus[language].chunk(32, rng=rng) for _ in range(30)]).astype(np.int64))
+        mean = model.encoder(ids).last_hidden_state.mean(1)
+        return (mean @ attention.v.weight[-4:].T @ attention.o.weight[:, -4:].T).detach()
+
+    first, second = carried("en", 0), carried("xx", 0)
+    between = (first.mean(0) - second.mean(0)).norm()
+    assert between > (first - first.mean(0)).norm(dim=1).mean()
+    unlike = torch.nn.functional.cosine_similarity(first.mean(0) - second.mean(0), carried("en", 1), dim=1)
+    assert unlike.abs().max() < 0.05  # the next block carries other components
+    for name, parameter in model.named_parameters():
+        changed = (parameter != before[name]).nonzero()
+        if "EncDecAttention.v" in name:
+            assert set(changed[:, 0].tolist()) == {12, 13, 14, 15}
+        elif "EncDecAttention.o" in name:
+            assert set(changed[:, 1].tolist()) == {12, 13, 14, 15}
+        else:
+            assert not len(changed)
 
 
 def test_half_of_the_variance_comes_from_the_text():

@@ -5,7 +5,7 @@ Differences from mT5's own start: see `ModelShape`. Training it is `loop.py`'s j
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,26 +64,6 @@ def start_from_text(model: MT5ForConditionalGeneration, vectors: np.ndarray) -> 
     given = torch.from_numpy(vectors).to(embeddings) * embeddings.std() * vectors.shape[1] ** 0.5
     has_one = given.any(dim=1, keepdim=True)
     embeddings.copy_(torch.where(has_one, (embeddings + given) * 0.5**0.5, embeddings))
-
-
-@torch.no_grad()
-def hold_even_heads(model: MT5ForConditionalGeneration, num_heads: int) -> None:
-    """Makes the last heads of every cross-attention look evenly at the whole input, and keeps them so in training.
-
-    Heads that learn to copy look at one place. What a text is about lies in all of it, and a module trained above
-    frozen heads has no other way to it. Their keys are 0, so that all scores are equal. Source: ours.
-    """
-    for block in model.decoder.block:
-        attention = cast(Any, block).layer[1].EncDecAttention
-        even = slice(attention.inner_dim - num_heads * attention.key_value_proj_dim, attention.inner_dim)
-        attention.k.weight[even] = 0.0
-        attention.k.weight.register_hook(lambda gradient, even=even: _without_rows(gradient, even))
-
-
-def _without_rows(gradient: torch.Tensor, rows: slice) -> torch.Tensor:
-    gradient = gradient.clone()
-    gradient[rows] = 0.0
-    return gradient
 
 
 def _look_at_neighbours(model: Any, bias: float) -> None:

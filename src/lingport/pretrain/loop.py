@@ -22,7 +22,7 @@ import yaml
 from transformers import AutoTokenizer, MT5ForConditionalGeneration, PreTrainedTokenizerBase
 
 from lingport.errors import TrainingError
-from lingport.pretrain.backbone import hold_even_heads, new_backbone, start_from_text
+from lingport.pretrain.backbone import new_backbone, start_from_text
 from lingport.pretrain.checkpoint import load_checkpoint, save_backbone, save_checkpoint
 from lingport.pretrain.corpus import (
     TokenText,
@@ -32,6 +32,7 @@ from lingport.pretrain.corpus import (
     vocabulary_texts,
 )
 from lingport.pretrain.denoise import DENOISERS, Pieces, Row, denoising_row
+from lingport.pretrain.even_heads import carry_summaries, hold_even_heads
 from lingport.pretrain.forward import token_losses
 from lingport.pretrain.measure import exact_match, fixed_rows, mean_loss
 from lingport.pretrain.mixture import TokenBatch, pool
@@ -214,6 +215,9 @@ def _step(run: _Run, stage: Stage, batch: TokenBatch) -> torch.Tensor:
 
 def _train_stage(run: _Run, stage: Stage) -> None:
     clock = run.clock
+    if stage.summaries and not clock.step:
+        num_heads, seed = run.recipe.model.even_heads, run.recipe.seed
+        carry_summaries(run.model, run.corpus, num_heads, share=stage.summaries, seed=seed)
     recent: list[torch.Tensor] = []
     batches: list[TokenBatch] = []
     checked = saved = clock.total_seconds

@@ -89,6 +89,12 @@ class Stage(_Settings):
     warmup: float = Field(default=0.02, ge=0, lt=1, description="Share of the stage the rate rises from 0.")
     decay: float = Field(default=0.0, ge=0, le=1, description="Last share of the stage in which it falls.")
     end_factor: float = Field(default=0.0, ge=0, le=1, description="Rate at the end over the peak rate.")
+    summaries: float = Field(
+        default=0.0,
+        ge=0,
+        description="At its start, even heads are made to carry what the encoder says of whole texts, so large beside "
+        "the decoder's state; 0: they are left as they are.",
+    )
     candidates: int = Field(
         default=2048, ge=0, description="Random vocabulary entries scored beside the batch's; 0: all entries."
     )
