@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from pathlib import Path
 
 import pytest
 
-from lingport.errors import ModuleError, WrongBackboneError
+from lingport.errors import LingportError, ModuleError, WrongBackboneError
 from lingport.formats.load import load_module
 from tests.formats import hostile
 from tests.formats.conftest import FOLDERS
@@ -71,3 +72,26 @@ def test_the_code_in_the_pickles_would_run_if_it_were_unpickled(copy, tmp_path):
     hostile.plain_pickle(2)(folder, tmp_path / "marker")
     pickle.loads(hostile.weights(folder).read_bytes())
     assert (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("form", list(FOLDERS))
+def test_no_change_of_some_bytes_raises_anything_else(form, backbone, copy):
+    draw = random.Random(form)
+    whole = {file.name: file.read_bytes() for file in sorted(FOLDERS[form].iterdir()) if file.is_file()}
+    refused, folder = 0, copy(form)
+    for _ in range(200):
+        name = draw.choice(list(whole))
+        content = bytearray(whole[name])
+        # Headers and directories lie at either end.
+        places = range(min(600, len(content))) if draw.random() < 0.5 else range(len(content))[-600:]
+        for _ in range(draw.choice((1, 2, 8))):
+            content[draw.choice(places)] = draw.randrange(256)
+        if draw.random() < 0.2:
+            del content[draw.randrange(len(content)) :]
+        (folder / name).write_bytes(content)
+        try:
+            load_module(folder, backbone)
+        except LingportError:
+            refused += 1
+        (folder / name).write_bytes(whole[name])
+    assert refused > 50

@@ -82,7 +82,7 @@ def _program(file: Path) -> bytes:
             if len(programs) != 1 or programs[0].file_size > _MAX_PROGRAM_BYTES:
                 raise ModuleError(f"needs one data.pkl of at most {_MAX_PROGRAM_BYTES:,} bytes", where=where)
             return archive.read(programs[0])
-    except (zipfile.BadZipFile, OSError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, ValueError) as error:  # names and places that are none
         raise ModuleError(
             f"truncated, or not written by torch.save of PyTorch 1.6 or later: {error}", where=where, hint=_SAVE_AGAIN
         ) from error
