@@ -1,6 +1,6 @@
 """How long it takes to load a module and attach it to a backbone of 580 million parameters, and what memory it takes.
 
-    python benchmarks/load_module.py
+    python -m benchmarks.load_module
 
 The backbone has mT0-base's shape and random weights in bfloat16 (1.2 GB); nothing is downloaded. The modules have the
 paper's sizes, in our format and in those of other libraries. Times are medians of 20, files in the page cache. The
@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, MT5Config, MT5ForConditionalGeneration
 
-from lingport.backbones.base import EMBEDDED, Backbone
+from benchmarks.shapes import random_backbone
+from lingport.backbones.base import Backbone
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.modules import AdapterSettings, PromptSettings
@@ -30,23 +30,6 @@ from lingport.modules.base import TransferModule, new_module
 from lingport.modules.store import save_module
 
 TIMES = 20
-
-
-def backbone() -> Backbone:
-    """A backbone of mT0-base's shape."""
-    config = MT5Config(
-        vocab_size=250112, d_model=768, d_kv=64, d_ff=2048, num_layers=12, num_decoder_layers=12, num_heads=12,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0,
-    )  # fmt: skip
-    with torch.device("meta"):
-        model = MT5ForConditionalGeneration(config)
-    model = model.to(torch.bfloat16).to_empty(device="cpu")
-    for stack in (model.encoder, model.decoder):  # one table for both, as in the real model
-        stack.set_input_embeddings(model.shared)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.02)
-    return Backbone(model, AutoTokenizer.from_pretrained(EMBEDDED["nano"]), name="random-mt0-base")
 
 
 def resident_mb() -> float:
@@ -93,7 +76,7 @@ def attach(model: ComposedModel, module: TransferModule) -> None:
 
 def main() -> None:
     """Measures and prints a table."""
-    own = backbone()
+    own = random_backbone("mt5-base", dtype=torch.bfloat16)
     model = ComposedModel(own)
     start = time.perf_counter()
     _ = own.fingerprint, own.shape_fingerprint

@@ -1,0 +1,40 @@
+"""Backbones of the real shapes with random weights: speed and memory depend on no weight, and nothing is downloaded."""
+
+from __future__ import annotations
+
+import torch
+from transformers import AutoTokenizer, MT5Config, MT5ForConditionalGeneration
+
+from lingport.backbones.base import EMBEDDED, Backbone
+
+SHAPES = {
+    "mt5-small": {"d_model": 512, "d_ff": 1024, "num_layers": 8, "num_decoder_layers": 8, "num_heads": 6},
+    "mt5-base": {"d_model": 768, "d_ff": 2048, "num_layers": 12, "num_decoder_layers": 12, "num_heads": 12},
+}
+VOCABULARY = 250_112
+#: standard deviation of the logits over the vocabulary, about that of a trained model
+LOGIT_STD = 3.0
+
+
+def random_backbone(shape: str, *, dtype: torch.dtype) -> Backbone:
+    """Returns a backbone of a shape's size; its tokenizer is the nano backbone's and only marks padding."""
+    config = MT5Config(
+        vocab_size=VOCABULARY, d_kv=64, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
+        decoder_start_token_id=0, dropout_rate=0.0, **SHAPES[shape],
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = MT5ForConditionalGeneration(config)
+    model = model.to(dtype).to_empty(device="cpu")
+    for stack in (model.encoder, model.decoder):  # one table for both, as in the real model
+        stack.set_input_embeddings(model.shared)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:
+                parameter.fill_(1.0)
+            elif "shared" in name:
+                parameter.normal_()
+            else:
+                parameter.normal_(std=parameter.shape[1] ** -0.5)
+        model.lm_head.weight.mul_(LOGIT_STD)
+    return Backbone(model, AutoTokenizer.from_pretrained(EMBEDDED["nano"]), name=f"random {shape}")
