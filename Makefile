@@ -16,9 +16,9 @@ test: $(READY)
 
 check: $(READY)
 	@echo "== lint"
-	$(BIN)/ruff check src tests docs
+	$(BIN)/ruff check src tests docs benchmarks
 	@echo "== format"
-	$(BIN)/ruff format --check src tests docs
+	$(BIN)/ruff format --check src tests docs benchmarks
 	@echo "== types"
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "== import rules and links in the docs"
