@@ -25,7 +25,7 @@ from tests.tiny import module, shared
 #: name -> kind, settings: every kind, both optimisers, rows that cannot be shared out evenly or at all
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "adapter": ("adapter", {"batch_size": 4}),
-    "uneven": ("adapter", {"batch_size": 5, "micro_batches": 2}),
+    "uneven": ("adapter", {"batch_size": 5, "tokens_at_once": 24}),
     "a row alone": ("prompt", {"batch_size": 1}),
     "prompt": ("prompt", {"optimizer": "adafactor", "learning_rate": 0.1, "weight_decay": 1e-5}),
     "full": ("full", {"selection": "score", "patience": 1, "weight_decay": 0.1}),

@@ -21,7 +21,7 @@ CASES = {
         "prompt",
         {"optimizer": "adafactor", "learning_rate": 0.1, "weight_decay": 1e-5, "selection": "loss"},
     ),
-    "dropout-last": ("adapter", {"backbone_dropout": 0.1, "micro_batches": 2}),
+    "dropout-last": ("adapter", {"backbone_dropout": 0.1, "tokens_at_once": 12}),
     "full": ("full", {"selection": "score", "patience": 9}),
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from lingport.compose.composition import Composition
@@ -11,19 +13,44 @@ from lingport.compose.model import ComposedModel
 from tests.conftest import GOLDEN
 
 
-def test_value_and_gradient_are_those_of_the_plain_loss(monkeypatch):
-    monkeypatch.setattr("lingport.compose.loss._SCORES_AT_ONCE", 300)  # several pieces, the last one partial
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_value_and_gradient_are_those_of_the_plain_loss(monkeypatch, smoothing):
+    monkeypatch.setattr("lingport.compose.loss._SCORES_ON_CPU", 300)  # several tiles, the last one partial
     generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(100, 8, generator=generator)
+    weight = 3 * torch.randn(100, 8, generator=generator)
+    hidden = torch.randn(10, 8, generator=generator)
     targets = torch.randint(100, (10,), generator=generator)
     scale = torch.rand(10, generator=generator)
-    grads = []
-    for loss in (frozen_head_loss, lambda h, w, t: torch.nn.functional.cross_entropy(h @ w.T, t, reduction="none")):
-        hidden = torch.randn(10, 8, generator=torch.Generator().manual_seed(1), requires_grad=True)
-        losses = loss(hidden, weight, targets)
-        (losses * scale).sum().backward()
-        grads.append((losses.detach(), hidden.grad))
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-5)
+    found = _value_and_gradient(
+        lambda h: frozen_head_loss(h, weight, targets, smoothing_n=torch.full((10,), smoothing)), hidden, scale
+    )
+    expected = _value_and_gradient(
+        lambda h: F.cross_entropy(h @ weight.double().T, targets, reduction="none", label_smoothing=smoothing),
+        hidden.double(),
+        scale.double(),
+    )
+    torch.testing.assert_close(found, tuple(each.float() for each in expected), rtol=1e-5, atol=1e-5)
+
+
+def test_in_bfloat16_it_is_as_near_to_the_truth_as_the_plain_loss(monkeypatch):
+    monkeypatch.setattr("lingport.compose.loss._SCORES_ON_CPU", 2**14)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3000, 32, generator=generator) / 2
+    targets = torch.randint(3000, (60,), generator=generator)
+    hidden = torch.randn(60, 32, generator=generator) + weight[targets]
+    truth = F.cross_entropy(hidden.double() @ weight.double().T, targets, reduction="none").float()
+    low, head = hidden.bfloat16(), weight.bfloat16()
+    ours = frozen_head_loss(low, head, targets) - truth
+    plain = F.cross_entropy((low @ head.T).float(), targets, reduction="none") - truth
+    assert ours.abs().mean() < 1.5 * plain.abs().mean()
+    assert (ours.mean() - plain.mean()).abs() < 0.3 * plain.abs().mean()
+
+
+def _value_and_gradient(loss, hidden, scale):
+    hidden = hidden.clone().requires_grad_()
+    losses = loss(hidden)
+    (losses * scale).sum().backward()
+    return losses.detach(), hidden.grad
 
 
 def test_row_losses_are_those_of_the_forward_pass(backbone, golden_modules):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingport.data.batch import IGNORED, Row, by_length, collate, tokenize
+from lingport.data.batch import IGNORED, Row, by_length, collate, parts_by_length, tokenize
 from lingport.data.chunks import token_chunks
 from lingport.data.order import EpochOrder, generator
 from lingport.errors import DataError
@@ -97,3 +98,35 @@ def test_too_little_text_is_refused(backbone):
     assert caught.value.where == "text of 'sk'"
     with pytest.raises(DataError, match="0 tokens"):
         token_chunks(backbone.tokenizer, [], length=50, where="text")
+
+
+def _tokens(rows, parts):
+    return [len(part) * sum(max(len(rows[row][side]) for row in part) for side in (0, 1)) for part in parts]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4)), min_size=1, max_size=7),
+    st.integers(0, 30),
+    st.one_of(st.none(), st.integers(1, 40)),
+)
+def test_parts_hold_every_row_once_and_cost_least(lengths, part_cost, max_tokens):
+    rows = [([0] * source, [0] * target) for source, target in lengths]
+    parts = parts_by_length([Row(*row) for row in rows], part_cost=part_cost, max_tokens=max_tokens)
+    order = [row for part in parts for row in part]
+    assert sorted(order) == list(range(len(rows)))
+    assert [len(rows[row][0]) for row in order] == sorted((len(row[0]) for row in rows), reverse=True)
+    found = []
+    for cuts in itertools.product([False, True], repeat=len(order) - 1):
+        divided = [[order[0]]]
+        for row, cut in zip(order[1:], cuts, strict=True):
+            if cut:
+                divided.append([])
+            divided[-1].append(row)
+        sizes = _tokens(rows, divided)
+        fits = all(
+            max_tokens is None or size <= max_tokens or len(part) == 1
+            for size, part in zip(sizes, divided, strict=True)
+        )
+        if fits:
+            found.append(sum(sizes) + part_cost * len(divided))
+    assert sum(_tokens(rows, parts)) + part_cost * len(parts) == min(found)

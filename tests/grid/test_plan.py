@@ -138,7 +138,7 @@ ABOVE_LANGUAGE = {"lp", "task", "cell"}
     [
         (("language_training", "prompt"), {"steps": 5}, ABOVE_LANGUAGE),
         (("language_training", "prompt"), {"learning_rate": 0.1}, ABOVE_LANGUAGE),
-        (("language_training", "prompt"), {"micro_batches": 2}, ABOVE_LANGUAGE),
+        (("language_training", "prompt"), {"tokens_at_once": 64}, ABOVE_LANGUAGE),
         (("language_training", "prompt"), {"checkpoint_every": 7}, set()),
         (("language_training", "adapter"), {"steps": 5}, set()),
         (("language_training", "objective"), {"max_length": 20}, ABOVE_LANGUAGE),

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
@@ -69,40 +70,70 @@ def test_a_run_is_the_same_to_the_bit():
     assert weights_hash(first.module) == weights_hash(second.module)
 
 
-@pytest.mark.parametrize("parts", [2, 3, 4])
-def test_micro_batches_make_the_same_step(parts):
+@pytest.mark.parametrize("tokens", [1, 20, 40])
+def test_parts_make_the_same_step(tokens):
     whole = learner(steps=2, schedule="constant")
-    split = learner(steps=2, schedule="constant", micro_batches=parts)
+    split = learner(steps=2, schedule="constant", tokens_at_once=tokens)
     run(whole)
     run(split)
     # AdamW divides by the gradient's size, so that rounding near zero shows more than in the gradient.
     assert close(weights(whole), weights(split), 1e-4)
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_micro_batches_give_the_same_gradient(parts, monkeypatch):
+@pytest.mark.parametrize("tokens", [1, 20, 40])
+def test_parts_give_the_same_gradient_and_keep_to_their_size(tokens, monkeypatch):
     from lingport.train.learner import LearnerState
 
-    found = []
+    found, sizes = [], []
 
     def keep(state, loss):
         found.append((loss, [p.grad.clone() for p in state.parameters]))
         state.result.steps += 1
 
+    def measure(model, input_ids, *others, own=ComposedModel.row_losses, **more):
+        sizes[-1].append(input_ids.numel() + others[1].numel())
+        return own(model, input_ids, *others, **more)
+
     monkeypatch.setattr(LearnerState, "apply_gradients", keep)
-    run(learner(steps=1))
-    run(learner(steps=1, micro_batches=parts))
+    monkeypatch.setattr(ComposedModel, "row_losses", measure)
+    for limit in (None, tokens):
+        sizes.append([])
+        run(learner(steps=1, tokens_at_once=limit))
     (loss, whole), (other_loss, split) = found
     assert loss == pytest.approx(other_loss, abs=1e-6)
     for one, other in zip(whole, split, strict=True):
         assert (one - other).abs().max() <= 1e-6 * max(1.0, one.abs().max().item())
+    assert len(sizes[0]) == 1
+    longest = max(len(row.input_ids) + len(row.label_ids) for row in learner(steps=1).rows(0))
+    assert len(sizes[1]) > 1
+    assert max(sizes[1]) <= max(tokens, longest)
 
 
-def test_more_micro_batches_than_rows_are_the_rows_alone():
-    one, many = learner(batch_size=2, steps=2), learner(batch_size=2, steps=2, micro_batches=5)
-    run(one)
-    run(many)
-    assert close(weights(one), weights(many), 1e-4)
+def test_label_smoothing_spreads_the_target_over_the_vocabulary():
+    events = []
+    own = learner(steps=1, label_smoothing=0.2)
+    start = weights(own)
+    run(own, listen=lambda name, event: events.append(event))
+    own.module.load_state_dict(start)
+    model = ComposedModel(shared("mt5"))
+    total = tokens = 0.0
+    with torch.no_grad(), model.using(own.composition):
+        for row in own.rows(0):
+            logits = model(torch.tensor([row.input_ids]), labels=torch.tensor([row.label_ids])).logits[0]
+            target = torch.tensor(row.label_ids)
+            total += F.cross_entropy(logits, target, label_smoothing=0.2, reduction="sum").item()
+            tokens += len(target)
+    assert events[0]["loss"] == pytest.approx(total / tokens, rel=1e-5)
+
+
+def test_as_many_tokens_at_once_as_memory_holds(monkeypatch):
+    backbone = shared("mt5")
+    monkeypatch.setattr("lingport.backbones.base._free_bytes", lambda device: 40 * backbone.layout.bytes_per_token)
+    assert backbone.tokens_that_fit() == 20
+    auto, given = learner(steps=2, tokens_at_once="auto"), learner(steps=2, tokens_at_once=20)
+    run(auto)
+    run(given)
+    assert weights_hash(auto.module) == weights_hash(given.module)
 
 
 def test_the_loss_is_the_mean_over_target_tokens():
@@ -126,7 +157,7 @@ def test_several_learners_get_what_each_gets_alone():
             learner("adapter", seed=1),
             learner("prompt", seed=2, steps=2, optimizer="adafactor", learning_rate=0.1),
             learner("prompt", seed=5, batch_size=2),
-            learner("adapter", seed=4, micro_batches=2),
+            learner("adapter", seed=4, tokens_at_once=30),
         ]
 
     together, alone = make(), make()

@@ -64,8 +64,8 @@ def test_one_data_set_alone_is_seen_as_before():
     assert firsts(alone, 4) == [value for value in firsts(first_of_two, 4) if value < 100]
 
 
-@pytest.mark.parametrize("micro_batches", [1, 2])
-def test_each_row_is_seen_above_its_own_language_module(micro_batches):
+@pytest.mark.parametrize("tokens_at_once", [None, 20])
+def test_each_row_is_seen_above_its_own_language_module(tokens_at_once):
     """The gradient of a mixed batch is that of its rows, each run alone with its own module."""
     backbone = shared("mt5")
     model = ComposedModel(backbone)
@@ -74,7 +74,7 @@ def test_each_row_is_seen_above_its_own_language_module(micro_batches):
     learnt = {}
     for name in ("mixed", "apart"):
         known = TrainingSettings(
-            steps=1, batch_size=4, backbone_dropout=0.0, learning_rate=0.01, micro_batches=micro_batches
+            steps=1, batch_size=4, backbone_dropout=0.0, learning_rate=0.01, tokens_at_once=tokens_at_once
         )
         made = task_learner(
             backbone,

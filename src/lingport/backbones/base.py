@@ -58,6 +58,7 @@ class Backbone:
         self.name = name
         self.revision = revision
         self.layout: Layout = LAYOUTS.get(model.config.model_type)(model)
+        self.layout.compute_fused(True)
 
     @classmethod
     def load(cls, name: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Backbone:
@@ -146,6 +147,10 @@ class Backbone:
         """Returns the rate itself, or the backbone's own for None."""
         return self.layout.dropout if rate is None else rate
 
+    def tokens_that_fit(self) -> int:
+        """Returns how many tokens of a training step the memory that is free now holds, by an estimate."""
+        return max(1, _free_bytes(self.device) // 2 // self.layout.bytes_per_token)
+
     @contextmanager
     def dropout(self, rate: float) -> Iterator[None]:
         """Drops activations at a rate within the block, as in training; 0 computes as at test time."""
@@ -157,6 +162,15 @@ class Backbone:
         finally:
             self.layout.set_dropout(own)
             self.model.train(was_training)
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """Computes with the model's own code within the block: the reference for what is computed faster."""
+        self.layout.compute_fused(False)
+        try:
+            yield
+        finally:
+            self.layout.compute_fused(True)
 
     def weights_hash(self) -> str:
         """Returns a hash of every bit of the weights as they are now; used to prove that nothing changed them."""
@@ -265,6 +279,18 @@ def _device(device: str) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise BackboneError("this machine offers no CUDA device", hint="use device=cpu or device=auto")
     return chosen
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration) as error:
+        raise BackboneError(
+            "how much memory is free is not known on this machine", hint="give tokens_at_once as a number"
+        ) from error
 
 
 def _dtype(dtype: str, device: torch.device, layout: type[Layout]) -> torch.dtype:

@@ -76,6 +76,15 @@ class Layout(ABC):
     def set_dropout(self, rate: float) -> None:
         """Sets the rate of every dropout in the model."""
 
+    @property
+    @abstractmethod
+    def bytes_per_token(self) -> int:
+        """Memory that a token of a training step keeps until its backward pass, by an estimate."""
+
+    @abstractmethod
+    def compute_fused(self, fused: bool) -> None:
+        """Computes with the faster parts of this family, or, the reference, with the model's own code."""
+
     @abstractmethod
     def without_head(self) -> AbstractContextManager[None]:
         """Returns a block in which the model gives what its head takes, in place of logits."""

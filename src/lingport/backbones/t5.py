@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from lingport.backbones.fused import faster_parts, register_attention
 from lingport.backbones.layout import Layout, Site
 from lingport.errors import BackboneError, UnknownNameError, nearest
 
@@ -50,6 +51,22 @@ class T5Layout(Layout):
                 module.p = rate
             elif isinstance(getattr(module, "dropout", None), float):
                 module.dropout = rate
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Ten vectors of the width, five of the inner width and the probabilities of 512 keys per block."""
+        config = self.model.config
+        blocks = len(self.model.encoder.block) + len(self.model.decoder.block)
+        numbers = 10 * config.d_model + 5 * config.d_ff + 2 * 512 * config.num_heads
+        return blocks * numbers * self.input_embeddings.weight.element_size()
+
+    def compute_fused(self, fused: bool) -> None:
+        """Computes with `fused.py`'s parts, or with transformers' own; see `Layout.compute_fused`."""
+        self.model.set_attn_implementation(register_attention() if fused else "sdpa")
+        for module, forward in faster_parts(self.model):
+            module.__dict__.pop("forward", None)
+            if fused:
+                module.forward = forward
 
     @contextmanager
     def without_head(self) -> Iterator[None]:

@@ -1,8 +1,9 @@
 """The loss at a frozen head, without ever holding the scores of all tokens.
 
-The head's weights need no gradient, so the gradient of the hidden states is known as soon as a token's scores are:
-both come out of one pass over small pieces of tokens. Padding is never scored. Same numbers as a softmax over all
-scores, up to float rounding. Source: ours.
+The head's weights need no gradient, so the gradient of the hidden states is the expected row of the head minus the
+target's row. Both the softmax's total and that expectation are gathered in one pass over tiles of the vocabulary,
+rescaled whenever a larger score turns up (the online softmax of Milakov and Gimelshein 2018, arXiv 1805.02867). Each
+of the head's weights is read once per pass. Same numbers as a softmax over all scores, up to float rounding.
 Shapes: N target tokens, D width, V vocabulary.
 """
 
@@ -11,43 +12,61 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-_SCORES_AT_ONCE = 2**21  # 8 MiB in float32: stays in a processor's cache
+# Scores held at once: 4 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
+_SCORES_ON_CPU = 2**21
+_SCORES_ON_ACCELERATOR = 2**27
 
 
 class _FrozenHeadLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden_nd: Tensor, weight_vd: Tensor, targets_n: Tensor) -> Tensor:
-        losses = torch.empty(len(hidden_nd), dtype=torch.float32, device=hidden_nd.device)
-        grads = torch.empty_like(hidden_nd) if ctx.needs_input_grad[0] else None
-        size = max(1, _SCORES_AT_ONCE // len(weight_vd))
-        for start in range(0, len(hidden_nd), size):
-            part = slice(start, start + size)
-            targets = targets_n[part, None]
-            scores = F.linear(hidden_nd[part], weight_vd).float()
-            total = scores.logsumexp(dim=-1, keepdim=True)
-            losses[part] = (total - scores.gather(1, targets)).squeeze(1)
-            if grads is not None:
-                shares = scores.sub_(total).exp_()
-                shares.scatter_add_(1, targets, shares.new_full(targets.shape, -1.0))
-                grads[part] = shares.to(weight_vd.dtype) @ weight_vd
-        ctx.save_for_backward(*([] if grads is None else [grads]))
+    def forward(
+        ctx: Any, hidden_nd: Tensor, weight_vd: Tensor, targets_n: Tensor, smoothing_n: Tensor | None
+    ) -> Tensor:
+        num_rows = len(hidden_nd)
+        wants_grad = ctx.needs_input_grad[0]
+        highest = hidden_nd.new_full((num_rows, 1), -torch.inf)
+        total = hidden_nd.new_zeros((num_rows, 1), dtype=torch.float32)
+        expected = torch.zeros_like(hidden_nd, dtype=torch.float32) if wants_grad else None
+        at_once = _SCORES_ON_CPU if hidden_nd.device.type == "cpu" else _SCORES_ON_ACCELERATOR
+        for tile_vd in weight_vd.split(max(1, at_once // max(1, num_rows))):
+            scores = hidden_nd @ tile_vd.T
+            raised = torch.maximum(highest, scores.amax(-1, keepdim=True))
+            shrink = (highest.float() - raised.float()).exp_()
+            highest = raised
+            shares = scores.sub_(highest).exp_()
+            total.mul_(shrink).add_(shares.sum(-1, keepdim=True, dtype=torch.float32))
+            if expected is not None:
+                expected.mul_(shrink).add_(shares @ tile_vd)
+        rows = weight_vd[targets_n].float()
+        # Rounded as the scores in the total are: the target's share of it is then not counted askew.
+        chosen = (hidden_nd.float() * rows).sum(-1).to(hidden_nd.dtype).float()
+        if smoothing_n is not None:  # the mean score of all tokens is the score of the head's mean row
+            mean = weight_vd.mean(0, dtype=torch.float32)
+            chosen = chosen.lerp(hidden_nd.float() @ mean, smoothing_n)
+            rows = rows.lerp(mean.expand_as(rows), smoothing_n[:, None])
+        losses = (highest.float() + total.log()).squeeze(1) - chosen
+        if expected is not None:
+            ctx.save_for_backward(expected.div_(total).sub_(rows).to(hidden_nd.dtype))
         return losses
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
         (grads,) = ctx.saved_tensors
-        return grads * outputs[0][:, None].to(grads.dtype), None, None
+        return grads * outputs[0][:, None].to(grads.dtype), None, None, None
 
 
-def frozen_head_loss(hidden_nd: Tensor, weight_vd: Tensor, targets_n: Tensor) -> Tensor:
-    """Returns the negative log-likelihood (N,) in nats of each target, in float32.
+def frozen_head_loss(
+    hidden_nd: Tensor, weight_vd: Tensor, targets_n: Tensor, *, smoothing_n: Tensor | None = None
+) -> Tensor:
+    """Returns the cross-entropy (N,) in nats of each target, in float32.
 
     Args:
         hidden_nd: Last hidden states, as the head takes them.
         weight_vd: The head's weights; no gradient flows into them.
         targets_n: Token ids.
+        smoothing_n: Label smoothing: this share of the target's probability is spread over all tokens (Szegedy et al.
+            2016, arXiv 1512.00567, section 7); None: none.
     """
-    return _FrozenHeadLoss.apply(hidden_nd, weight_vd, targets_n)  # type: ignore[return-value]
+    return _FrozenHeadLoss.apply(hidden_nd, weight_vd, targets_n, smoothing_n)  # type: ignore[return-value]

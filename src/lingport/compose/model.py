@@ -134,28 +134,36 @@ class ComposedModel:
         row_loss = losses.sum(1)
         return Output(logits, row_loss.sum() / row_tokens.sum().clamp(min=1), row_loss, row_tokens)
 
-    def row_losses(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+    def row_losses(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, *, smoothing: Tensor | None = None
+    ) -> Tensor:
         """Returns each row's negative log-likelihood (B,) in nats, without making logits: what training needs.
 
         Args:
             input_ids: (B, S) token ids.
             attention_mask: (B, S), 1 for text, 0 for padding.
             labels: (B, T) target ids, -100 where there is none.
+            smoothing: (B,) label smoothing of each row; None: none.
 
         Raises:
             CompositionError: The batch has another number of rows than compositions were given.
         """
         if self._active.weights is not None:  # the head itself is trained
-            losses = self(input_ids, attention_mask, labels).row_loss
-            assert losses is not None
-            return losses
+            out = self(input_ids, attention_mask, labels)
+            assert out.row_loss is not None
+            if smoothing is None:
+                return out.row_loss
+            even = (out.logits.float().log_softmax(-1).mean(-1) * (labels != IGNORED)).sum(1)
+            return out.row_loss.lerp(-even, smoothing)
         embeds, mask = self._inputs(input_ids, attention_mask)
         model = self.backbone.model
         decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
         with self.backbone.layout.without_head():
             hidden = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids).logits
         counted = labels != IGNORED
-        losses = frozen_head_loss(hidden[counted], model.get_output_embeddings().weight, labels[counted])
+        smoothing_n = None if smoothing is None else smoothing[:, None].expand_as(labels)[counted]
+        head = model.get_output_embeddings().weight
+        losses = frozen_head_loss(hidden[counted], head, labels[counted], smoothing_n=smoothing_n)
         return losses.new_zeros(labels.shape).masked_scatter(counted, losses).sum(1)
 
     def generate(

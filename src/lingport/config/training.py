@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, field_validator
 
 from lingport.config.modules import ModuleSettings, Settings
 
@@ -16,8 +16,13 @@ class TrainingSettings(Settings):
     """One training run."""
 
     steps: int = Field(50_000, ge=0, description="Optimiser steps; 0 leaves the module as it starts.")
-    batch_size: int = Field(32, ge=1, description="Rows of a step, over all micro-batches.")
-    micro_batches: int = Field(1, ge=1, description="Parts that a step's rows are computed in, to save memory.")
+    batch_size: int = Field(32, ge=1, description="Rows of a step.")
+    tokens_at_once: int | Literal["auto"] | None = Field(
+        None,
+        description="Most tokens that are computed at once, inputs, targets and padding counted; a step's rows are "
+        "sorted by length and taken in parts. auto: as many as the memory that is free now holds. Null: parts only "
+        "where they save more padding than they cost.",
+    )
     optimizer: Literal["adamw", "adafactor"] = Field("adamw", description="AdamW, or Adafactor at a given rate.")
     learning_rate: float = Field(5e-5, gt=0, description="Rate at the start (after the warm-up).")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
@@ -30,6 +35,9 @@ class TrainingSettings(Settings):
         lt=1,
         description="Dropout within the frozen backbone in training; null: the backbone's own.",
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of a target's probability that is spread over the whole vocabulary."
+    )
     selection: Literal["score", "loss", "last"] = Field(
         "last", description="Which state is kept: best by the task's score, by validation loss, or the last."
     )
@@ -37,6 +45,13 @@ class TrainingSettings(Settings):
     patience: int | None = Field(None, ge=1, description="Stop after so many validations without a better one.")
     validation_limit: int | None = Field(None, ge=1, description="At most so many validation rows; null: all.")
     checkpoint_every: int = Field(1000, ge=1, description="Steps between two checkpoints to resume from.")
+
+    @field_validator("tokens_at_once")
+    @classmethod
+    def _at_least_one_token(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("at least 1 token must be computed at once")
+        return value
 
 
 _ADAPTER: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 5e-5, "weight_decay": 0.0}

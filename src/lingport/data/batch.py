@@ -73,6 +73,37 @@ def by_length(lengths: Sequence[int], *, max_rows: int, max_tokens: int) -> Iter
         start += fit
 
 
+def parts_by_length(rows: Sequence[Row], *, part_cost: int, max_tokens: int | None = None) -> list[list[int]]:
+    """Returns the places of rows in parts of similar length, the longest first, so that padding costs least.
+
+    The parts are the best ones there are: no other division of the rows, sorted by length, has fewer tokens, padding
+    and the cost of each part counted.
+
+    Args:
+        rows: What is to be computed.
+        part_cost: What computing one more part costs, in tokens.
+        max_tokens: Most tokens of a part, inputs, targets and padding counted; a longer row is a part of its own.
+    """
+    order = sorted(range(len(rows)), key=lambda row: (-len(rows[row].input_ids), -len(rows[row].label_ids), row))
+    best, cut = [0], [0]  # over the first n rows: least cost, and where its last part starts
+    for end in range(1, len(order) + 1):
+        targets, found = 0, []
+        for start in range(end - 1, -1, -1):
+            targets = max(targets, len(rows[order[start]].label_ids))
+            tokens = (end - start) * (len(rows[order[start]].input_ids) + targets)
+            if max_tokens is not None and tokens > max_tokens and start < end - 1:
+                break
+            found.append((best[start] + tokens + part_cost, start))
+        least, start = min(found)
+        best.append(least)
+        cut.append(start)
+    parts, end = [], len(order)
+    while end:
+        parts.append(order[cut[end] : end])
+        end = cut[end]
+    return parts[::-1]
+
+
 def _pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     longest = max((len(row) for row in rows), default=0)
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows], dtype=torch.long)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,13 +17,15 @@ from lingport.backbones.base import Backbone
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.training import TrainingSettings
-from lingport.data.batch import Row, collate
+from lingport.data.batch import Row, collate, parts_by_length
 from lingport.errors import ConfigError
 from lingport.modules.base import TransferModule
 from lingport.train.learner import Learner, LearnerState, Listener, TrainResult
 from lingport.train.parallel import ALONE, Team
 
-T = TypeVar("T")
+#: what one more part of a step costs, in tokens computed in the same time: calls, and the head's weights read again
+_PART_COST = {"cpu": 128}
+_PART_COST_ON_ACCELERATOR = 8192
 
 
 def train(
@@ -78,48 +81,59 @@ def _nothing(name: str, event: dict[str, Any]) -> None:
     """Is told of what the first process tells."""
 
 
+@dataclass(frozen=True)
+class _Work:
+    """A row of a step: whose it is, what acts on it."""
+
+    row: Row
+    composition: Composition
+    learner: int
+
+
 def _step(model: ComposedModel, states: Sequence[LearnerState], team: Team) -> None:
-    rows = [state.learner.rows(state.result.steps) for state in states]
-    num_targets = [max(1, sum(len(row.label_ids) for row in part)) for part in rows]
-    acting = [
-        state.learner.acting(state.result.steps, num_rows=len(part)) for state, part in zip(states, rows, strict=True)
-    ]
-    pairs = [list(zip(part, each, strict=True)) for part, each in zip(rows, acting, strict=True)]
-    shares = [_part(part, team.rank, team.size) for part in pairs]
+    steps = [state.learner.rows(state.result.steps) for state in states]
+    num_targets = [max(1, sum(len(row.label_ids) for row in rows)) for rows in steps]
+    work: list[_Work] = []
+    for index, (state, rows) in enumerate(zip(states, steps, strict=True)):
+        acting = state.learner.acting(state.result.steps, num_rows=len(rows))
+        every = [_Work(row, composition, index) for row, composition in zip(rows, acting, strict=True)]
+        work.extend(every[len(every) * team.rank // team.size : len(every) * (team.rank + 1) // team.size])
     losses = [0.0] * len(states)
     first = states[0]
     torch.manual_seed(_seed(first.learner.seed, first.result.steps, team.rank))
-    for micro in range(max(state.settings.micro_batches for state in states)):
-        parts = [_part(part, micro, state.settings.micro_batches) for part, state in zip(shares, states, strict=True)]
-        if not any(parts):  # more parts than rows
-            continue
-        row_loss = _row_loss(model, [pair for part in parts for pair in part])
+    for places in _parts(model.backbone, [each.row for each in work], states):
+        part = [work[place] for place in places]
+        row_loss = _row_loss(model, part, [states[each.learner].settings.label_smoothing for each in part])
         # Each learner's loss is the mean over its own target tokens in the whole step, so that the number of
-        # micro-batches, of processes and of neighbours changes nothing.
+        # parts, of processes and of neighbours changes nothing.
         total = row_loss.new_zeros(())
-        start = 0
-        for index, part in enumerate(parts):
-            own = row_loss[start : start + len(part)].sum() / num_targets[index]
-            losses[index] += own.item()
-            total = total + own
-            start += len(part)
+        for index in dict.fromkeys(each.learner for each in part):
+            own = [place for place, each in enumerate(part) if each.learner == index]
+            mean = row_loss[own].sum() / num_targets[index]
+            losses[index] += mean.item()
+            total = total + mean
         total.backward()
-    for state, part, loss in zip(states, rows, team.sum_numbers(losses), strict=True):
+    for state, rows, loss in zip(states, steps, team.sum_numbers(losses), strict=True):
         team.sum_gradients(state.parameters)
-        state.result.rows += len(part)
-        state.result.tokens += sum(len(row.input_ids) for row in part)
+        state.result.rows += len(rows)
+        state.result.tokens += sum(len(row.input_ids) for row in rows)
         state.apply_gradients(loss)
 
 
-def _row_loss(model: ComposedModel, pairs: Sequence[tuple[Row, Composition]]) -> Tensor:
-    rows, compositions = zip(*pairs, strict=True)
-    batch = collate(rows, pad_id=model.backbone.tokenizer.pad_token_id).to(model.backbone.device)
+def _parts(backbone: Backbone, rows: Sequence[Row], states: Sequence[LearnerState]) -> list[list[int]]:
+    limits = [state.settings.tokens_at_once for state in states]
+    known = [backbone.tokens_that_fit() if limit == "auto" else limit for limit in limits if limit is not None]
+    part_cost = _PART_COST.get(backbone.device.type, _PART_COST_ON_ACCELERATOR)
+    return parts_by_length(rows, part_cost=part_cost, max_tokens=min(known, default=None))
+
+
+def _row_loss(model: ComposedModel, part: Sequence[_Work], smoothing: Sequence[float]) -> Tensor:
+    batch = collate([each.row for each in part], pad_id=model.backbone.tokenizer.pad_token_id)
+    batch = batch.to(model.backbone.device)
+    compositions = [each.composition for each in part]
     with model.using(compositions[0] if all(each is compositions[0] for each in compositions) else compositions):
-        return model.row_losses(batch.input_ids, batch.attention_mask, batch.labels)
-
-
-def _part(rows: Sequence[T], index: int, num_parts: int) -> Sequence[T]:
-    return rows[len(rows) * index // num_parts : len(rows) * (index + 1) // num_parts] if index < num_parts else []
+        shares = torch.tensor(smoothing, device=batch.labels.device) if any(smoothing) else None
+        return model.row_losses(batch.input_ids, batch.attention_mask, batch.labels, smoothing=shares)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

@@ -1,0 +1,216 @@
+"""Parts of a frozen T5 model computed with fewer passes over memory; the same numbers up to float rounding.
+
+What is gained: no gradient is prepared for frozen weights, backward passes reuse what the forward pass has, the
+softmax of attention is taken in place, and dropout's random numbers are 16 bits each of a fast generator. The model's
+own code stays the reference (`Backbone.plain`). Source: ours.
+Shapes: B rows, H heads, Q queries, K keys, d size of a head, D width, R inner width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "lingport"  # name in transformers' registry of attention functions
+_LEVELS = 2**16  # a rate of dropout is met to one part in so many
+
+
+def register_attention() -> str:
+    """Makes the attention known to transformers; returns the name to set it by."""
+    AttentionInterface.register(ATTENTION, _attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    return ATTENTION
+
+
+def faster_parts(model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]:
+    """Returns the submodules that can be computed faster, each with what computes it.
+
+    A part is chosen by what it is made of, not by its class: the families keep copies of the same classes.
+    """
+    found: list[tuple[nn.Module, Callable[..., Any]]] = []
+    for module in model.modules():
+        if hasattr(module, "variance_epsilon"):
+            found.append((module, partial(_norm, module)))
+        elif hasattr(module, "wi_0") and hasattr(module, "wo") and _is_tanh_gelu(module.act):
+            found.append((module, partial(_gated, module)))
+        elif isinstance(module, nn.Dropout):
+            found.append((module, partial(_dropout_layer, module)))
+    return found
+
+
+def keep_mask(shape: torch.Size, rate: float, like: Tensor) -> Tensor:
+    """Returns a mask of dropout on the CPU: 0 with probability `rate`, else 1 / (1 - rate).
+
+    Seeded from torch's generator, so that `torch.manual_seed` decides it.
+
+    Args:
+        shape: Shape of the mask.
+        rate: From 0 to less than 1, met to 1 / 65,536.
+        like: Has the dtype of the mask.
+    """
+    generator = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
+    size = shape.numel()
+    words = generator.integers(0, 2**64 - 1, -(-size // 4), dtype=np.uint64, endpoint=True)
+    bits = torch.from_numpy(words.view(np.int16))[:size].view(shape)
+    threshold = round(rate * _LEVELS)
+    mask = torch.ge(bits, threshold - _LEVELS // 2, out=torch.empty(shape, dtype=like.dtype))
+    return mask.mul_(_LEVELS / (_LEVELS - threshold))
+
+
+def dropout(x: Tensor, rate: float) -> Tensor:
+    """Returns `x` with a share of its numbers set to 0 and the others scaled up."""
+    if x.device.type != "cpu":
+        return F.dropout(x, rate)
+    return x * keep_mask(x.shape, rate, x)
+
+
+def _dropout_layer(module: nn.Dropout, x: Tensor) -> Tensor:
+    return dropout(x, module.p) if module.training and module.p else x
+
+
+class _FrozenNorm(torch.autograd.Function):
+    """`w * x / rms(x)` with frozen weights w (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        return (x * scale).to(x.dtype).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
+        x, weight, scale = ctx.saved_tensors
+        weighted = outputs[0] * weight
+        along = (weighted * x).sum(-1, keepdim=True) * scale.pow(3).div_(x.shape[-1])
+        return weighted.mul_(scale.to(x.dtype)).addcmul_(x, along.to(x.dtype), value=-1), None, None
+
+
+def _norm(module: Any, x: Tensor) -> Tensor:
+    if _is_trained(module.weight) or x.dtype != module.weight.dtype:
+        return type(module).forward(module, x)
+    return _FrozenNorm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[return-value]
+
+
+def _is_trained(weight: Tensor) -> bool:
+    return weight.requires_grad and torch.is_grad_enabled()
+
+
+class _GatedGelu(torch.autograd.Function):
+    """`gelu(gate) * value`, with dropout's mask if there is one (Shazeer 2020, arXiv 2002.05202)."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        ctx.save_for_backward(gate, value, mask)
+        out = F.gelu(gate, approximate="tanh").mul_(value)
+        return out if mask is None else out.mul_(mask)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+        gate, value, mask = ctx.saved_tensors
+        grad = outputs[0] if mask is None else outputs[0] * mask
+        of_gate = torch.ops.aten.gelu_backward(grad * value, gate, approximate="tanh")
+        return of_gate, F.gelu(gate, approximate="tanh").mul_(grad), None
+
+
+def _is_tanh_gelu(activation: Any) -> bool:
+    x = torch.linspace(-3, 3, 31)
+    return torch.allclose(activation(x), F.gelu(x, approximate="tanh"), atol=1e-6, rtol=0)
+
+
+def _gated(module: Any, x: Tensor) -> Tensor:
+    gate, value = module.wi_0(x), module.wi_1(x)
+    rate = module.dropout.p if module.training else 0.0
+    if rate and gate.device.type != "cpu":
+        return module.wo(F.dropout(_GatedGelu.apply(gate, value, None), rate))
+    return module.wo(_GatedGelu.apply(gate, value, keep_mask(gate.shape, rate, gate) if rate else None))
+
+
+class _Attention(torch.autograd.Function):
+    """`dropout(softmax(q k^T + bias)) v` with a bias that needs no gradient; keeps the probabilities, not the scores.
+
+    A dropped probability is kept with a minus sign, so that no mask is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
+        scores = q @ k.transpose(-1, -2)
+        if bias is not None:
+            scores += bias
+        signed = used = torch.softmax(scores, dim=-1)
+        if rate:
+            mask = keep_mask(signed.shape, rate, signed)
+            used = signed * mask
+            signed = signed.copysign_(mask.sub_(0.5))
+        out = used @ v
+        ctx.save_for_backward(q, k, v, signed, out)
+        ctx.rate = rate
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        q, k, v, signed, out = ctx.saved_tensors
+        grad = outputs[0]
+        used = signed
+        if ctx.rate:
+            threshold = round(ctx.rate * _LEVELS)
+            used = signed.clamp(min=0).mul_(_LEVELS / (_LEVELS - threshold))
+        # The softmax's sum over keys of p * dp is the same as grad . out, which is a d-th of the work.
+        along = (grad * out).sum(-1, keepdim=True)
+        of_scores = (grad @ v.transpose(-1, -2)).mul_(used)
+        of_scores.addcmul_(signed.abs() if ctx.rate else signed, along, value=-1)
+        of_k = of_scores.transpose(-1, -2) @ q
+        return of_scores @ k, of_k, used.transpose(-1, -2) @ grad, None, None
+
+
+def _attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    position_bias: Tensor | None = None,
+    **_others: Any,
+) -> tuple[Tensor, None]:
+    """Attention as transformers asks for it: q, k, v (B, H, Q or K, d) -> (B, Q, H, d)."""
+    bias = _whole_bias(module, query, key, attention_mask, position_bias)
+    query = query if scaling == 1.0 else query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if query.device.type != "cpu" or (bias is not None and _is_trained(bias)):
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
+    else:
+        out = _Attention.apply(query, key, value, bias, dropout)
+    return out.transpose(1, 2), None  # type: ignore[union-attr]
+
+
+def _whole_bias(
+    module: Any, query: Tensor, key: Tensor, attention_mask: Tensor | None, position_bias: Tensor | None
+) -> Tensor | None:
+    """Returns what is added to the scores: position bias, padding and the future; made once for all blocks."""
+    kept = getattr(position_bias, "lingport_whole", None)
+    if kept is not None and kept[0] is attention_mask:
+        return kept[1]
+    num_queries, num_keys = query.shape[-2], key.shape[-2]
+    whole = position_bias
+    if attention_mask is None and module.is_causal and num_queries > 1:
+        rows = torch.arange(num_keys - num_queries, num_keys, device=query.device)
+        seen = rows[:, None] >= torch.arange(num_keys, device=query.device)
+    else:
+        seen = attention_mask
+    if seen is not None and seen.dtype == torch.bool:
+        least = torch.finfo(query.dtype).min
+        whole = torch.where(seen, query.new_zeros(()) if whole is None else whole, least)
+    elif seen is not None:
+        whole = seen if whole is None else whole + seen
+    if position_bias is not None:
+        position_bias.lingport_whole = (attention_mask, whole)  # type: ignore[attr-defined]
+    return whole
