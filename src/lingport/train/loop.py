@@ -121,8 +121,11 @@ def _step(model: ComposedModel, states: Sequence[LearnerState], team: Team) -> N
 
 
 def _parts(backbone: Backbone, rows: Sequence[Row], states: Sequence[LearnerState]) -> list[list[int]]:
-    limits = [state.settings.tokens_at_once for state in states]
-    known = [backbone.tokens_that_fit() if limit == "auto" else limit for limit in limits if limit is not None]
+    known: list[int] = []
+    for state in states:
+        limit = state.settings.tokens_at_once
+        if limit is not None:
+            known.append(backbone.tokens_that_fit() if limit == "auto" else limit)
     part_cost = _PART_COST.get(backbone.device.type, _PART_COST_ON_ACCELERATOR)
     return parts_by_length(rows, part_cost=part_cost, max_tokens=min(known, default=None))
 
