@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.shapes import random_backbone
 from lingport.backbones.base import Backbone
+from lingport.backbones.shapes import random_backbone
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.modules import AdapterSettings, PromptSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lingport.backbones.fused import keep_mask
+from lingport.backbones.fused import keep_mask, noise
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.modules.base import KINDS
@@ -98,10 +98,10 @@ def test_gradient_under_dropout_is_that_of_the_numbers_that_were_kept():
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_a_mask_drops_its_share_and_keeps_the_mean(rate, dtype):
     torch.manual_seed(0)
-    mask = keep_mask(torch.Size((301, 333)), rate, torch.empty(0, dtype=dtype))
+    mask = keep_mask(torch.Size((301, 333)), rate, torch.empty(0, dtype=dtype), noise())
     assert mask.dtype == dtype
     assert (mask == 0).float().mean().item() == pytest.approx(rate, abs=0.005)
     assert mask.float().mean().item() == pytest.approx(1, abs=0.01)
     assert mask.unique().numel() == 2
-    again = keep_mask(torch.Size((301, 333)), rate, torch.empty(0, dtype=dtype))
+    again = keep_mask(torch.Size((301, 333)), rate, torch.empty(0, dtype=dtype), noise())
     assert ((mask == 0) & (again == 0)).float().mean().item() == pytest.approx(rate**2, abs=0.005)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lingport.backbones.base import Backbone
+from lingport.bench.environments import environment
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.modules import AdapterSettings, PromptSettings
@@ -28,8 +27,6 @@ from tests.conftest import GOLDEN
 from tests.tiny import batch, tiny
 
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("default")]
-TORCH = f"torch=={torch.__version__.split('+')[0]}"
-WANTED = {"adapters": ["adapters==1.3.0", TORCH], "peft": ["peft==0.21.2", "transformers>=5.5", TORCH]}
 ADAPTERS = {
     "as in the paper": {},
     "double": {"places": ("self_attention", "feed_forward"), "reads": "branch", "non_linearity": "silu"},
@@ -48,17 +45,6 @@ ADAPTERS = {
     "invertible": {"coupling_reduction": 2, "non_linearity": "gelu_new"},
 }
 PROMPTS = {"free": {}, "partly fixed": {"fixed_text": "a cat"}}
-
-
-def environment(name: str) -> Path:
-    """The Python of an environment that holds a library, made on first use."""
-    folder = Path(sys.prefix) / "interop" / name
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *WANTED[name]], check=True)
-        (folder / "ready").touch()
-    return python
 
 
 class Library:

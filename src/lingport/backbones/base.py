@@ -136,6 +136,11 @@ class Backbone:
         _hash_weights(digest, self.model, dtype=torch.bfloat16)
         return digest.hexdigest()[:32]
 
+    @property
+    def body_fingerprint(self) -> str:
+        """What its modules know it by: the fingerprint, or, of a trimmed backbone, that of the whole one."""
+        return getattr(self.model.config, "trimmed_from", None) or self.fingerprint
+
     @cached_property
     def shape_fingerprint(self) -> str:
         """Hash of the family and of the names and shapes of all weights: fine-tuned siblings have it in common."""

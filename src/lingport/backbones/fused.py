@@ -8,7 +8,7 @@ Shapes: B rows, H heads, Q queries, K keys, d size of a head, D width, R inner w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "lingport"  # name in transformers' registry of attention functions
+_CACHED_NUMBERS = 2**19  # 1 MiB of bfloat16: what is worked on at once
 _LEVELS = 2**16  # a rate of dropout is met to one part in so many
 
 
@@ -46,17 +47,20 @@ def faster_parts(model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]
     return found
 
 
-def keep_mask(shape: torch.Size, rate: float, like: Tensor) -> Tensor:
-    """Returns a mask of dropout on the CPU: 0 with probability `rate`, else 1 / (1 - rate).
+def noise() -> np.random.Generator:
+    """Returns a fast generator, seeded from torch's, so that `torch.manual_seed` decides it."""
+    return np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
 
-    Seeded from torch's generator, so that `torch.manual_seed` decides it.
+
+def keep_mask(shape: torch.Size, rate: float, like: Tensor, generator: np.random.Generator) -> Tensor:
+    """Returns a mask of dropout on the CPU: 0 with probability `rate`, else 1 / (1 - rate).
 
     Args:
         shape: Shape of the mask.
         rate: From 0 to less than 1, met to 1 / 65,536.
         like: Has the dtype of the mask.
+        generator: Where random numbers come from.
     """
-    generator = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
     size = shape.numel()
     words = generator.integers(0, 2**64 - 1, -(-size // 4), dtype=np.uint64, endpoint=True)
     bits = torch.from_numpy(words.view(np.int16))[:size].view(shape)
@@ -69,7 +73,7 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     """Returns `x` with a share of its numbers set to 0 and the others scaled up."""
     if x.device.type != "cpu":
         return F.dropout(x, rate)
-    return x * keep_mask(x.shape, rate, x)
+    return x * keep_mask(x.shape, rate, x, noise())
 
 
 def _dropout_layer(module: nn.Dropout, x: Tensor) -> Tensor:
@@ -84,7 +88,7 @@ class _FrozenNorm(torch.autograd.Function):
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, weight, scale)
-        return (x * scale).to(x.dtype).mul_(weight)
+        return torch.mul(x, scale, out=torch.empty_like(x)).mul_(weight)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
@@ -110,15 +114,22 @@ class _GatedGelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         ctx.save_for_backward(gate, value, mask)
-        out = F.gelu(gate, approximate="tanh").mul_(value)
-        return out if mask is None else out.mul_(mask)
+        out = torch.empty_like(gate)
+        for rows in _cached_rows(gate.shape):
+            torch.mul(F.gelu(gate[rows], approximate="tanh"), value[rows], out=out[rows])
+            if mask is not None:
+                out[rows].mul_(mask[rows])
+        return out
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, None]:
         gate, value, mask = ctx.saved_tensors
-        grad = outputs[0] if mask is None else outputs[0] * mask
-        of_gate = torch.ops.aten.gelu_backward(grad * value, gate, approximate="tanh")
-        return of_gate, F.gelu(gate, approximate="tanh").mul_(grad), None
+        of_gate, of_value = torch.empty_like(gate), torch.empty_like(value)
+        for rows in _cached_rows(gate.shape):
+            grad = outputs[0][rows] if mask is None else outputs[0][rows] * mask[rows]
+            torch.mul(F.gelu(gate[rows], approximate="tanh"), grad, out=of_value[rows])
+            of_gate[rows] = torch.ops.aten.gelu_backward(grad * value[rows], gate[rows], approximate="tanh")
+        return of_gate, of_value, None
 
 
 def _is_tanh_gelu(activation: Any) -> bool:
@@ -131,44 +142,61 @@ def _gated(module: Any, x: Tensor) -> Tensor:
     rate = module.dropout.p if module.training else 0.0
     if rate and gate.device.type != "cpu":
         return module.wo(F.dropout(_GatedGelu.apply(gate, value, None), rate))
-    return module.wo(_GatedGelu.apply(gate, value, keep_mask(gate.shape, rate, gate) if rate else None))
+    return module.wo(_GatedGelu.apply(gate, value, keep_mask(gate.shape, rate, gate, noise()) if rate else None))
 
 
 class _Attention(torch.autograd.Function):
     """`dropout(softmax(q k^T + bias)) v` with a bias that needs no gradient; keeps the probabilities, not the scores.
 
-    A dropped probability is kept with a minus sign, so that no mask is kept.
+    A few rows of the batch at a time, so that the scores stay in a processor's cache. A dropped probability is kept
+    with a minus sign, so that no mask is kept.
     """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
-        scores = q @ k.transpose(-1, -2)
-        if bias is not None:
-            scores += bias
-        signed = used = torch.softmax(scores, dim=-1)
-        if rate:
-            mask = keep_mask(signed.shape, rate, signed)
-            used = signed * mask
-            signed = signed.copysign_(mask.sub_(0.5))
-        out = used @ v
-        ctx.save_for_backward(q, k, v, signed, out)
+        shape = torch.Size((*q.shape[:-1], k.shape[-2]))
+        kept = q.new_empty(shape) if any(ctx.needs_input_grad) else None
+        out = torch.empty_like(q)
+        generator = noise() if rate else None
+        for rows in _cached_rows(shape):
+            scores = q[rows] @ k[rows].transpose(-1, -2)
+            if bias is not None:
+                scores += bias if len(bias) == 1 else bias[rows]
+            used = torch.softmax(scores, dim=-1, out=scores if kept is None or rate else kept[rows])
+            if generator is not None:
+                mask = keep_mask(used.shape, rate, used, generator)
+                if kept is not None:
+                    torch.copysign(used, mask - 0.5, out=kept[rows])
+                used = used.mul_(mask)
+            torch.matmul(used, v[rows], out=out[rows])
+        if kept is not None:
+            ctx.save_for_backward(q, k, v, kept, out)
         ctx.rate = rate
         return out
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        q, k, v, signed, out = ctx.saved_tensors
-        grad = outputs[0]
-        used = signed
-        if ctx.rate:
-            threshold = round(ctx.rate * _LEVELS)
-            used = signed.clamp(min=0).mul_(_LEVELS / (_LEVELS - threshold))
-        # The softmax's sum over keys of p * dp is the same as grad . out, which is a d-th of the work.
-        along = (grad * out).sum(-1, keepdim=True)
-        of_scores = (grad @ v.transpose(-1, -2)).mul_(used)
-        of_scores.addcmul_(signed.abs() if ctx.rate else signed, along, value=-1)
-        of_k = of_scores.transpose(-1, -2) @ q
-        return of_scores @ k, of_k, used.transpose(-1, -2) @ grad, None, None
+        q, k, v, kept, out = ctx.saved_tensors
+        of_q, of_k, of_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+        threshold = round(ctx.rate * _LEVELS)
+        for rows in _cached_rows(kept.shape):
+            grad, shares, used = outputs[0][rows], kept[rows], kept[rows]
+            if ctx.rate:
+                used = shares.clamp(min=0).mul_(_LEVELS / (_LEVELS - threshold))
+                shares = shares.abs()
+            # The softmax's sum over keys of p * dp is the same as grad . out, which is a d-th of the work.
+            along = (grad * out[rows]).sum(-1, keepdim=True)
+            of_scores = (grad @ v[rows].transpose(-1, -2)).mul_(used).addcmul_(shares, along, value=-1)
+            torch.matmul(of_scores, k[rows], out=of_q[rows])
+            torch.matmul(of_scores.transpose(-1, -2), q[rows], out=of_k[rows])
+            torch.matmul(used.transpose(-1, -2), grad, out=of_v[rows])
+        return of_q, of_k, of_v, None, None
+
+
+def _cached_rows(shape: torch.Size) -> Iterator[slice]:
+    step = max(1, _CACHED_NUMBERS // max(1, shape[1:].numel()))
+    for start in range(0, shape[0], step):
+        yield slice(start, start + step)
 
 
 def _attention(

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from lingport.cli import (
+    bench,
     check,
     data,
     demo,
@@ -29,6 +30,7 @@ from lingport.cli import (
     status,
     train_language,
     train_task,
+    trim,
 )
 from lingport.errors import LingportError
 
@@ -97,7 +99,9 @@ def lingport(
     """Carry a task to a new language, with small modules on a frozen multilingual model."""
 
 
-for _verb in (demo, check, run, status, train_language, train_task, evaluate, predict, pretrain, report, recommend):
+for _verb in (
+    demo, check, run, status, train_language, train_task, evaluate, predict, pretrain, report, recommend, trim, bench,
+):  # fmt: skip
     _verb.add_to(app)
 app.add_typer(modules.app, name="modules")
 app.add_typer(data.app, name="data")

@@ -191,7 +191,7 @@ def _transforms(bindings: Sequence[Any]) -> dict[str, Callable[[Tensor, Tensor],
 
 def _bind(module: TransferModule, backbone: Backbone) -> list[Any]:
     trained_on = module.provenance.backbone_fingerprint
-    if trained_on and backbone.fingerprint not in (trained_on, module.adopted_by):
+    if trained_on and backbone.body_fingerprint not in (trained_on, module.adopted_by):
         raise WrongBackboneError(
             f"a {module.kind} module of {module.provenance.backbone!r} cannot act in {backbone.name!r}: "
             "the weights or the architecture differ",

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Scores held at once: 4 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
-_SCORES_ON_CPU = 2**21
+# Scores held at once: 8 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
+_SCORES_ON_CPU = 2**22
 _SCORES_ON_ACCELERATOR = 2**27
+_SUMMED_AT_ONCE = 64
 
 
 class _FrozenHeadLoss(torch.autograd.Function):
@@ -36,7 +37,7 @@ class _FrozenHeadLoss(torch.autograd.Function):
             shrink = (highest.float() - raised.float()).exp_()
             highest = raised
             shares = scores.sub_(highest).exp_()
-            total.mul_(shrink).add_(shares.sum(-1, keepdim=True, dtype=torch.float32))
+            total.mul_(shrink).add_(_row_sums(shares))
             if expected is not None:
                 expected.mul_(shrink).add_(shares @ tile_vd)
         rows = weight_vd[targets_n].float()
@@ -55,6 +56,13 @@ class _FrozenHeadLoss(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
         (grads,) = ctx.saved_tensors
         return grads * outputs[0][:, None].to(grads.dtype), None, None, None
+
+
+def _row_sums(x_nv: Tensor) -> Tensor:
+    """Sums (N, 1) in float32; asking torch for that dtype would copy all of `x` into it."""
+    even = x_nv.shape[1] // _SUMMED_AT_ONCE * _SUMMED_AT_ONCE
+    parts = x_nv[:, :even].unflatten(1, (-1, _SUMMED_AT_ONCE)).sum(-1)
+    return parts.sum(-1, keepdim=True, dtype=torch.float32) + x_nv[:, even:].sum(-1, keepdim=True)
 
 
 def frozen_head_loss(

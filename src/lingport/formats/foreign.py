@@ -161,7 +161,7 @@ def assemble(
     provenance, adopted_by = Provenance(), None
     history = _history(kind, weights)
     if history is None:
-        provenance.backbone, provenance.backbone_fingerprint = backbone.name, backbone.fingerprint
+        provenance.backbone, provenance.backbone_fingerprint = backbone.name, backbone.body_fingerprint
         provenance.backbone_shape, provenance.backbone_revision = backbone.shape_fingerprint, backbone.revision
         provenance.origin = origin.remembered()
     else:

@@ -162,7 +162,7 @@ def new_module(kind: str, settings: Settings, backbone: Backbone, *, seed: int =
     """Returns a new module of a kind, on the backbone's device, that remembers its backbone."""
     module = KINDS.get(kind).build(settings, backbone, seed=seed).to(backbone.device)
     module.provenance.backbone = backbone.name
-    module.provenance.backbone_fingerprint = backbone.fingerprint
+    module.provenance.backbone_fingerprint = backbone.body_fingerprint
     module.provenance.backbone_shape = backbone.shape_fingerprint
     module.provenance.backbone_revision = backbone.revision
     return module

@@ -198,11 +198,11 @@ def adopting(provenance: Provenance, backbone: Backbone, *, where: str, allowed:
     Raises:
         WrongBackboneError: The module was trained on another backbone, and that is not allowed or no sibling.
     """
-    if provenance.backbone_fingerprint == backbone.fingerprint:
+    if provenance.backbone_fingerprint == backbone.body_fingerprint:
         return None
     told = (
         f"trained on {provenance.backbone!r} (fingerprint {provenance.backbone_fingerprint[:12]}), not on "
-        f"{backbone.name!r} ({backbone.fingerprint[:12]})"
+        f"{backbone.name!r} ({backbone.body_fingerprint[:12]})"
     )
     # A module of before shapes were recorded is judged by its tensors alone, in `bind`.
     if provenance.backbone_shape not in ("", backbone.shape_fingerprint):
@@ -216,7 +216,7 @@ def adopting(provenance: Provenance, backbone: Backbone, *, where: str, allowed:
             "a fine-tuned sibling of the same shape: allow_other_backbone (--allow-other-backbone)",
         )
     logger.warning("%s: %s; it may do something else here", where, told)
-    return backbone.fingerprint
+    return backbone.body_fingerprint
 
 
 def _read_tensors(file: Path, expected: str) -> dict[str, torch.Tensor]:

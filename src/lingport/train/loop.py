@@ -62,7 +62,7 @@ def train(
     states = [LearnerState(learner, listen if team.first else _nothing, team) for learner in learners]
     with model.backbone.dropout(max(rates, default=0.0)):
         while going := [state for state in states if not state.done]:
-            _step(model, going, team)
+            step(model, going, team)
             for state in going:
                 with model.backbone.dropout(0.0):
                     state.after_step(model)
@@ -90,7 +90,8 @@ class _Work:
     learner: int
 
 
-def _step(model: ComposedModel, states: Sequence[LearnerState], team: Team) -> None:
+def step(model: ComposedModel, states: Sequence[LearnerState], team: Team = ALONE) -> None:
+    """Makes one step of every learner; see `train`."""
     steps = [state.learner.rows(state.result.steps) for state in states]
     num_targets = [max(1, sum(len(row.label_ids) for row in rows)) for rows in steps]
     work: list[_Work] = []
