@@ -136,6 +136,41 @@ def test_as_many_tokens_at_once_as_memory_holds(monkeypatch):
     assert weights_hash(auto.module) == weights_hash(given.module)
 
 
+@pytest.mark.parametrize("kind", ["adapter", "prompt"])
+@pytest.mark.parametrize("family", ["t5", "mt5", "umt5"])
+def test_blocks_computed_again_are_the_same_blocks(kind, family):
+    found = []
+    for again in (False, True):
+        own = learner(kind, family=family, steps=2, backbone_dropout=0.1, gradient_checkpointing=again)
+        kept = 0
+
+        def keep(tensor):
+            nonlocal kept
+            kept += tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            train(ComposedModel(shared(family)), [own])
+        found.append((weights_hash(own.module), kept))
+    (plain, much), (recomputed, little) = found
+    assert recomputed == plain
+    assert little < much / 2
+    assert not any("forward" in block.__dict__ for block in shared(family).model.encoder.block)
+
+
+def test_learners_that_share_a_pass_compute_blocks_again():
+    plain, again = ([learner("prompt", steps=2, gradient_checkpointing=g), learner(seed=3, steps=2)] for g in (0, 1))
+    run(*plain)
+    run(*again)
+    for one, other in zip(plain, again, strict=True):
+        assert weights_hash(one.module) == weights_hash(other.module)
+
+
+def test_replaced_weights_are_not_computed_again():
+    with pytest.raises(ConfigError, match="replaces the backbone's weights"):
+        run(learner("full", steps=1, gradient_checkpointing=True))
+
+
 def test_the_loss_is_the_mean_over_target_tokens():
     events = []
     own = learner(steps=1)

@@ -169,6 +169,15 @@ class Backbone:
             self.model.train(was_training)
 
     @contextmanager
+    def gradient_checkpointing(self, on: bool) -> Iterator[None]:
+        """Computes blocks again in the backward pass within the block, where `on`; modules must stay attached to it."""
+        self.layout.recompute_blocks(on)
+        try:
+            yield
+        finally:
+            self.layout.recompute_blocks(False)
+
+    @contextmanager
     def plain(self) -> Iterator[None]:
         """Computes with the model's own code within the block: the reference for what is computed faster."""
         self.layout.compute_fused(False)

@@ -86,6 +86,10 @@ class Layout(ABC):
         """Computes with the faster parts of this family, or, the reference, with the model's own code."""
 
     @abstractmethod
+    def recompute_blocks(self, on: bool) -> None:
+        """Keeps only what enters each block for the backward pass, which then computes the block again."""
+
+    @abstractmethod
     def without_head(self) -> AbstractContextManager[None]:
         """Returns a block in which the model gives what its head takes, in place of logits."""
 

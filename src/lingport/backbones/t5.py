@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from lingport.backbones.fused import faster_parts, register_attention
 from lingport.backbones.layout import Layout, Site
@@ -67,6 +69,13 @@ class T5Layout(Layout):
             module.__dict__.pop("forward", None)
             if fused:
                 module.forward = forward
+
+    def recompute_blocks(self, on: bool) -> None:
+        """Computes blocks again in the backward pass; see `Layout.recompute_blocks`."""
+        for block in (*self.model.encoder.block, *self.model.decoder.block):
+            block.__dict__.pop("forward", None)
+            if on:
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
     @contextmanager
     def without_head(self) -> Iterator[None]:

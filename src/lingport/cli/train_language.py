@@ -65,6 +65,7 @@ def prepare(common: TrainingOptions, *, device: str, language: str, text: list[s
     from lingport.cli import single
     from lingport.config.data import TextSource
     from lingport.config.language import LanguageTraining, ObjectiveSettings
+    from lingport.config.training import NOT_RESULT
     from lingport.data.described import described
     from lingport.data.languages import language as find_language
     from lingport.grid.fingerprint import content_id, source_fingerprint
@@ -91,7 +92,7 @@ def prepare(common: TrainingOptions, *, device: str, language: str, text: list[s
             "kind": kind,
             "language": language,
             "seed": common.seed,
-            "settings": chosen.model_dump(mode="json", exclude={"checkpoint_every"}),
+            "settings": chosen.model_dump(mode="json", exclude=NOT_RESULT),
             "text": source_fingerprint(source, language),
         }
     )

@@ -80,7 +80,7 @@ def prepare(
     """Returns the training of a task module; see `train_module`."""
     from lingport.cli import single
     from lingport.config.schema import EvaluationSettings
-    from lingport.config.training import TaskTraining
+    from lingport.config.training import NOT_RESULT, TaskTraining
     from lingport.data.described import described
     from lingport.data.languages import language as find_language
     from lingport.data.readers import read_examples
@@ -116,7 +116,7 @@ def prepare(
             "source": source,
             "seed": common.seed,
             "task": definition.config.model_dump(mode="json"),
-            "settings": chosen.model_dump(mode="json", exclude={"checkpoint_every", "task", "data"}),
+            "settings": chosen.model_dump(mode="json", exclude={*NOT_RESULT, "task", "data"}),
             "data": [source_fingerprint(where, source) for where in sources.values()],
             "above": facts_above and facts_above["weights"],
         }

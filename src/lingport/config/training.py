@@ -23,6 +23,11 @@ class TrainingSettings(Settings):
         "sorted by length and taken in parts. auto: as many as the memory that is free now holds. Null: parts only "
         "where they save more padding than they cost.",
     )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Keep only what enters each block of the backbone and compute the rest again in the backward pass: "
+        "less memory, more time. Not for `full`.",
+    )
     optimizer: Literal["adamw", "adafactor"] = Field("adamw", description="AdamW, or Adafactor at a given rate.")
     learning_rate: float = Field(5e-5, gt=0, description="Rate at the start (after the warm-up).")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
@@ -53,6 +58,9 @@ class TrainingSettings(Settings):
             raise ValueError("at least 1 token must be computed at once")
         return value
 
+
+#: settings that change how long a training takes or what it needs, not what comes out
+NOT_RESULT = {"checkpoint_every", "gradient_checkpointing"}
 
 _ADAPTER: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 5e-5, "weight_decay": 0.0}
 _PROMPT: dict[str, Any] = {"optimizer": "adafactor", "learning_rate": 0.5, "weight_decay": 1e-5}

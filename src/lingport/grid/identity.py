@@ -11,15 +11,13 @@ from typing import Any, NamedTuple
 
 from lingport.config.modules import CONFIGURATIONS, Settings
 from lingport.config.schema import Mixture, Recipe, languages_of
-from lingport.config.training import TaskTraining, TrainingSettings
+from lingport.config.training import NOT_RESULT, TaskTraining, TrainingSettings
 from lingport.errors import ConfigError
 from lingport.grid.fingerprint import content_id, source_fingerprint
 from lingport.grid.jobs import PlannedTask
 
 #: raised when a change of the code makes earlier results incomparable
 RESULTS_VERSION = 2
-#: settings of a training run that change how long it takes, not what comes out
-_NOT_RESULT = {"checkpoint_every"}
 
 
 class LanguageKey(NamedTuple):
@@ -261,4 +259,4 @@ _CONTENT: dict[type[Any], Callable[[Identities, Any], dict[str, Any]]] = {
 
 
 def _dump(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", exclude=_NOT_RESULT)
+    return settings.model_dump(mode="json", exclude=NOT_RESULT)

@@ -6,7 +6,8 @@ The backbone stays frozen: gradients flow through it, never into it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,16 +105,17 @@ def step(model: ComposedModel, states: Sequence[LearnerState], team: Team = ALON
     torch.manual_seed(_seed(first.learner.seed, first.result.steps, team.rank))
     for places in _parts(model.backbone, [each.row for each in work], states):
         part = [work[place] for place in places]
-        row_loss = _row_loss(model, part, [states[each.learner].settings.label_smoothing for each in part])
-        # Each learner's loss is the mean over its own target tokens in the whole step, so that the number of
-        # parts, of processes and of neighbours changes nothing.
-        total = row_loss.new_zeros(())
-        for index in dict.fromkeys(each.learner for each in part):
-            own = [place for place, each in enumerate(part) if each.learner == index]
-            mean = row_loss[own].sum() / num_targets[index]
-            losses[index] += mean.item()
-            total = total + mean
-        total.backward()
+        with _attached(model, part, states):
+            row_loss = _row_loss(model, part, [states[each.learner].settings.label_smoothing for each in part])
+            # Each learner's loss is the mean over its own target tokens in the whole step, so that the number of
+            # parts, of processes and of neighbours changes nothing.
+            total = row_loss.new_zeros(())
+            for index in dict.fromkeys(each.learner for each in part):
+                own = [place for place, each in enumerate(part) if each.learner == index]
+                mean = row_loss[own].sum() / num_targets[index]
+                losses[index] += mean.item()
+                total = total + mean
+            total.backward()
     for state, rows, loss in zip(states, steps, team.sum_numbers(losses), strict=True):
         team.sum_gradients(state.parameters)
         state.result.rows += len(rows)
@@ -131,13 +133,26 @@ def _parts(backbone: Backbone, rows: Sequence[Row], states: Sequence[LearnerStat
     return parts_by_length(rows, part_cost=part_cost, max_tokens=min(known, default=None))
 
 
+@contextmanager
+def _attached(model: ComposedModel, part: Sequence[_Work], states: Sequence[LearnerState]) -> Iterator[None]:
+    """Attaches the modules of a part's rows, for its backward pass too: blocks that are computed again need them."""
+    compositions = [each.composition for each in part]
+    alike = all(each is compositions[0] for each in compositions)
+    again = any(state.settings.gradient_checkpointing for state in states)
+    if again and not all(model.footprint(each).shares_batches for each in set(compositions)):
+        raise ConfigError(
+            "a module that replaces the backbone's weights cannot be trained with gradient checkpointing",
+            hint="set gradient_checkpointing: false",
+        )
+    with model.using(compositions[0] if alike else compositions), model.backbone.gradient_checkpointing(again):
+        yield
+
+
 def _row_loss(model: ComposedModel, part: Sequence[_Work], smoothing: Sequence[float]) -> Tensor:
     batch = collate([each.row for each in part], pad_id=model.backbone.tokenizer.pad_token_id)
     batch = batch.to(model.backbone.device)
-    compositions = [each.composition for each in part]
-    with model.using(compositions[0] if all(each is compositions[0] for each in compositions) else compositions):
-        shares = torch.tensor(smoothing, device=batch.labels.device) if any(smoothing) else None
-        return model.row_losses(batch.input_ids, batch.attention_mask, batch.labels, smoothing=shares)
+    shares = torch.tensor(smoothing, device=batch.labels.device) if any(smoothing) else None
+    return model.row_losses(batch.input_ids, batch.attention_mask, batch.labels, smoothing=shares)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:
