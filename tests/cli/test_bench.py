@@ -11,7 +11,7 @@ import torch
 
 from lingport.backbones import shapes
 from lingport.bench import measure as bench
-from lingport.bench.measure import LENGTHS, OURS, PEERS, PLAIN, Side, Work, measure
+from lingport.bench.measure import LENGTHS, OURS, PEERS, PLAIN, RECOMPUTED, Side, Work, measure
 from lingport.errors import TrainingError
 
 RECORD = {
@@ -22,10 +22,8 @@ RECORD = {
 
 @pytest.fixture
 def tiny_shape(monkeypatch):
-    size = {"d_model": 64, "d_ff": 64, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 1}
+    size = {"d_model": 64, "d_ff": 64, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 1, "vocab_size": 17_000}
     monkeypatch.setitem(shapes.SHAPES, "tiny", size)
-    monkeypatch.setattr(shapes, "VOCABULARY", 17_000)
-    monkeypatch.setattr(bench, "VOCABULARY", 17_000)
     return "tiny"
 
 
@@ -44,14 +42,17 @@ def test_rows_are_those_of_the_work(name):
 
 
 def test_ours_and_the_plain_path_are_measured(tiny_shape):
-    records = measure(Work("language", "prompt", 2), [PLAIN], shape=tiny_shape, pairs=2, threads=1, device="cpu")
-    assert [record["side"] for record in records] == [OURS.name, PLAIN.name]
+    records = measure(
+        Work("language", "prompt", 2), [PLAIN, RECOMPUTED], shape=tiny_shape, pairs=2, threads=1, device="cpu"
+    )
+    assert [record["side"] for record in records] == [OURS.name, PLAIN.name, RECOMPUTED.name]
     for record in records:
         assert set(record) == RECORD
         assert record["rate"] > 0
         assert record["limit_fraction"] > 0
         assert record["peak_bytes_above_weights"] > 0
     assert records[0]["ratio_to_peer"] == 1
+    assert records[0]["loss"] == records[2]["loss"]
     assert abs(records[0]["loss"] - records[1]["loss"]) < 0.05 * records[1]["loss"]
 
 

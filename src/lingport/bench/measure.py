@@ -27,7 +27,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lingport.backbones.base import Backbone
-from lingport.backbones.shapes import VOCABULARY, random_backbone
+from lingport.backbones.shapes import random_backbone
 from lingport.backbones.trim import save_model
 from lingport.bench.environments import environment
 from lingport.bench.wire import Rows
@@ -50,6 +50,7 @@ MODULES = {
 #: losses of the sides may differ by this share: one library gives its loss in bfloat16, which has eight bits
 AGREEMENT = 1e-2
 _REPEATS = 3
+_IDS = range(300, 15_000)  # ordinary tokens of every shape
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Side:
 
 OURS = Side("lingport", "lingport", "fast")
 PLAIN = Side("plain path", "lingport", "plain")
+RECOMPUTED = Side("gradient checkpointing", "lingport", "recomputed")
 #: kind of module -> who else trains it: as in the paper (float32, padded to 256), and as well as the library can
 PEERS = {
     "adapter": (
@@ -112,8 +114,7 @@ class Work:
             lengths = [(256, 58)] * self.num_rows  # 284 raw tokens under span corruption
         else:
             lengths = draw.sample([tuple(each) for each in json.loads(LENGTHS.read_text())[self.name]], self.num_rows)
-        ids = range(300, VOCABULARY - 200)
-        return [(draw.choices(ids, k=source), draw.choices(ids, k=target)) for source, target in lengths]
+        return [(draw.choices(_IDS, k=source), draw.choices(_IDS, k=target)) for source, target in lengths]
 
     def amount(self, rows: Rows) -> int:
         """Returns how much of the rate's unit the rows are."""

@@ -1,6 +1,6 @@
 """Our side of the benchmark: a step of a module as training makes it, or the plain way.
 
-    python -m lingport.bench.own fast|plain BACKBONE_FOLDER MODULE_FOLDER DTYPE THREADS DEVICE
+    python -m lingport.bench.own fast|recomputed|plain BACKBONE_FOLDER MODULE_FOLDER DTYPE THREADS DEVICE
 
 Plain: the model's own code, all rows padded to the longest, logits of every target token, torch's cross-entropy.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 
 import torch
@@ -28,11 +29,17 @@ from lingport.train.loop import step as training_step
 Step = Callable[[list[Row], bool], float]
 
 
-def _fast(model: ComposedModel, module: TransferModule) -> Step:
+def _fast(model: ComposedModel, module: TransferModule, *, recomputed: bool = False) -> Step:
     told: list[float] = []
     rows: list[Row] = []
     composition = Composition(task=module)
-    learner = Learner("bench", module, composition, lambda _step: rows, TrainingSettings.model_validate({}))
+    learner = Learner(
+        "bench",
+        module,
+        composition,
+        lambda _step: rows,
+        TrainingSettings.model_validate({"gradient_checkpointing": recomputed}),
+    )
     state = LearnerState(learner, lambda _name, event: told.append(event["loss"]))
 
     def step(asked: list[Row], train: bool) -> float:
@@ -73,7 +80,11 @@ def _plain(model: ComposedModel, module: TransferModule) -> Step:
     return step
 
 
-WAYS: dict[str, Callable[[ComposedModel, TransferModule], Step]] = {"fast": _fast, "plain": _plain}
+WAYS: dict[str, Callable[[ComposedModel, TransferModule], Step]] = {
+    "fast": _fast,
+    "recomputed": partial(_fast, recomputed=True),
+    "plain": _plain,
+}
 
 
 def main(way: str, folder: str, module_folder: str, dtype: str, threads: str, device: str) -> None:

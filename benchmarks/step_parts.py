@@ -1,0 +1,105 @@
+"""Where the time of a training step goes: encoder, decoder, loss, backward pass, and the pieces of one block.
+
+    python -m benchmarks.step_parts --work language --kind adapter --steps 5
+
+Random weights, bfloat16, the backbone's dropout; times are medians over steps, on one machine at one time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+import lingport.compose.model as composed
+from lingport.backbones.fused import dropout, keep_mask, noise
+from lingport.backbones.shapes import random_backbone
+from lingport.bench.measure import MODULES, Work
+from lingport.compose.composition import Composition
+from lingport.compose.model import ComposedModel
+from lingport.data.batch import Row, collate, parts_by_length
+from lingport.modules.base import new_module
+
+
+def timed(found: dict[str, float], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the call, which from now on adds its seconds to a name."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        result = call(*args, **kwargs)
+        found[name] += time.perf_counter() - start
+        return result
+
+    return run
+
+
+def milliseconds(call: Callable[[], Any]) -> float:
+    """Returns the median of 20 calls."""
+    times = []
+    for _ in range(22):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[2:]) * 1e3
+
+
+def main() -> None:
+    """Runs it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="mt5-small")
+    parser.add_argument("--work", default="language", help="language, ner, topic, qa")
+    parser.add_argument("--kind", default="adapter", help="adapter, prompt")
+    parser.add_argument("--steps", type=int, default=5)
+    arguments = parser.parse_args()
+    backbone = random_backbone(arguments.shape, dtype=torch.bfloat16)
+    model = ComposedModel(backbone)
+    module = new_module(arguments.kind, MODULES[arguments.kind], backbone)
+    module.requires_grad_(True)
+    work = Work(arguments.work, arguments.kind, 8 if arguments.work in ("language", "qa") else 32)
+    found: dict[str, float] = defaultdict(float)
+    for name in ("encoder", "decoder"):
+        stack = getattr(backbone.model, name)
+        stack.forward = timed(found, name, stack.forward)
+    composed.frozen_head_loss = timed(found, "loss", composed.frozen_head_loss)
+    steps = []
+    for step in range(arguments.steps + 1):
+        found.clear()
+        rows = [Row(source, target) for source, target in work.rows(step)]
+        start = time.perf_counter()
+        for part in parts_by_length(rows, part_cost=128):
+            batch = collate([rows[place] for place in part], pad_id=0)
+            with backbone.dropout(0.1), model.using(Composition(task=module)):
+                loss = model.row_losses(batch.input_ids, batch.attention_mask, batch.labels).sum()
+            timed(found, "backward", loss.backward)()
+        steps.append({**found, "whole step": time.perf_counter() - start})
+    print(
+        f"{arguments.work} {arguments.kind}, {arguments.shape}, {torch.get_num_threads()} threads, seconds of a step:"
+    )
+    for name in steps[0]:
+        print(f"  {name:12} {statistics.median(each[name] for each in steps[1:]):.2f}")
+    config = backbone.model.config
+    x = torch.randn(8, 256, config.d_model).bfloat16()
+    inner = torch.randn(8, 256, config.d_ff).bfloat16()
+    scores = torch.randn(8, config.num_heads, 256, 256).bfloat16()
+    square, wide = (torch.randn(n, config.d_model).bfloat16() for n in (64 * config.num_heads, config.d_ff))
+    print("milliseconds of the pieces of one encoder block, 8 x 256 tokens:")
+    for name, call in {
+        "one product of attention's four": lambda: F.linear(x, square),
+        "one product of the feed-forward layer's three": lambda: F.linear(x, wide),
+        "softmax": lambda: torch.softmax(scores, -1),
+        "mask of attention's dropout": lambda: keep_mask(scores.shape, 0.1, scores, noise()),
+        "mask of the inner dropout": lambda: keep_mask(inner.shape, 0.1, inner, noise()),
+        "gelu": lambda: F.gelu(inner, approximate="tanh"),
+        "dropout of a branch": lambda: dropout(x, 0.1),
+    }.items():
+        print(f"  {name:46} {milliseconds(call):.2f}")
+
+
+if __name__ == "__main__":
+    main()
