@@ -4,9 +4,9 @@
     python -m benchmarks.cells_by_process ../shared/data --backbone mt5-small --examples 50 --pairs 1
 
 WikiANN in five languages and XNLI in five, each with an adapter above an adapter and a prompt above a prompt. One side
-is a process for all cells as `lingport run` evaluates them (NLI by ranking three labels). The other is a process for
-each cell, one after the other, with the model's own code and `generate`. Times are of whole processes: imports,
-loading and answers. Modules are new and random: what is measured is time, not quality.
+is a process for all cells as `lingport run` evaluates them, each test set read once. The other is a process for each
+cell, one after the other, with the model's own code. Both generate their answers greedily. Times are of whole
+processes: imports, loading and answers. Modules are new and random: what is measured is time, not quality.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -32,6 +33,7 @@ from lingport.config.data import ExampleSource
 from lingport.data.readers import read_examples
 from lingport.evaluate.cells import Cell, evaluate_cells
 from lingport.modules.store import load_module, save_module
+from lingport.tasks.base import Example, Task
 from lingport.tasks.catalogue import load_task
 
 NER = {"format": "columns", "path": "ner/wikiann/{language}/test.conllu.xz"}
@@ -47,15 +49,19 @@ CELLS = [(test, letter) for letter in "ap" for test in TESTS]
 def answer(data: Path, backbone: str, folder: Path, only: int | None, num_examples: int) -> None:
     """Evaluates all cells, or one of them the plain way."""
     loaded = Backbone.load(backbone, dtype="auto", device="cpu")
+    tests: dict[tuple[str, str], tuple[Task[Any, Any], list[Example]]] = {}
     cells = []
     for (name, language, source), letter in CELLS if only is None else [CELLS[only]]:
-        task = load_task(name, overrides=None if only is None else {"decoding": "generate"})
-        place = source | {"path": str(data / source["path"].format(language=language)), "limit": num_examples}
-        examples = list(read_examples(ExampleSource.model_validate(place), language=language, task=task.name))
+        if (name, language) not in tests:
+            task = load_task(name)
+            place = source | {"path": str(data / source["path"].format(language=language)), "limit": num_examples}
+            found = read_examples(ExampleSource.model_validate(place), language=language, task=task.name)
+            tests[name, language] = task, found
+        task, examples = tests[name, language]
         parts = [load_module(folder / f"{role}{letter}-{language}-{name}", loaded) for role in ("l", "t")]
         cells.append(Cell(task, examples, language, Composition(language=parts[0], task=parts[1])))
     with nullcontext() if only is None else loaded.plain():
-        found = evaluate_cells(ComposedModel(loaded), cells, max_rows=32)
+        found = evaluate_cells(ComposedModel(loaded), cells)
     assert all(len(each.predictions) == num_examples for each in found)
 
 

@@ -69,7 +69,9 @@ def greedy(
             use_cache=True,
         )
         cache = out.past_key_values
-        best, token = out.logits[:, -1].float().log_softmax(-1).max(-1)
+        logits_bv = out.logits[:, -1].float()
+        best, token = logits_bv.max(-1)
+        best = best - logits_bv.logsumexp(-1)
         tokens = token.tolist()
         # A row at its longest length is asked once more, only whether it ends here: any other token is no part of it.
         said = [p for p, row in enumerate(rows) if tokens[p] == eos or len(ids[row]) < max_new_tokens]
