@@ -93,6 +93,15 @@ def test_predict_takes_a_bundle_from_a_folder_or_the_hub(call, served, bundle):
     assert "brings its modules along" in call(*together, stdin="x", code=2).stderr
 
 
+def test_evaluate_scores_a_bundle_as_its_modules(call, bundle, prompt):
+    data = ["--test", "animals.csv", "--language", "sk", "--json", "data.limit=6"]
+    apart = call("evaluate", "--task-module", "modules/ta", "--language-module", prompt, *data).stdout
+    shutil.rmtree(bundle.parent / "modules")  # the bundle has everything
+    assert call("evaluate", bundle, *data).stdout == apart
+    assert "brings its modules along" in call("evaluate", bundle, "--task-module", "x", *data, code=2).stderr
+    assert "no bundle here" in call("evaluate", "animals.csv", *data, code=2).stderr
+
+
 def test_what_is_no_bundle_is_told(call, served, files):
     (files / "empty").mkdir()
     assert "no bundle here" in call("predict", "empty", "--language", "sk", stdin="x", code=2).stderr

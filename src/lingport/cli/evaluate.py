@@ -25,6 +25,7 @@ from lingport.cli.show import answer, percent, say, table
 EXAMPLES = """
 lingport evaluate --task-module modules/ta-topic --language sk --format demo data.limit=100
 lingport evaluate --task ner --language sk --test sk.conllu --task-module runs/x/modules/ta-ner-en-s1
+lingport evaluate bundles/topic --language sk --test sk.csv
 """
 
 
@@ -34,15 +35,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def evaluate(
-    language: Annotated[str | None, typer.Option(help="Language of the test data. Default: the module's.")] = None,
-    overrides: Annotated[
+    words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="KEY=VALUE",
-            help="Settings of the task (task.decoding=rank), the data (data.limit=100), and speed "
-            "(evaluation.max_rows=16).",
+            metavar="BUNDLE|KEY=VALUE",
+            help="A bundle (a folder, or user/name on the hub); settings of the task (task.decoding=rank), the data "
+            "(data.limit=100), and speed (evaluation.max_rows=16).",
         ),
     ] = None,
+    language: Annotated[str | None, typer.Option(help="Language of the test data. Default: the module's.")] = None,
     test: Annotated[str | None, typer.Option(help="File of examples.")] = None,
     data_format: DataFormat = None,
     task: TaskName = None,
@@ -57,11 +58,12 @@ def evaluate(
 ) -> None:
     """Score a task module on test data, with the language module of the data's language if there is one.
 
-    Without a task module the bare backbone is scored (the configuration `none`).
+    A bundle brings both along. With neither module nor bundle the bare backbone is scored (the configuration `none`).
     """
     from pydantic import create_model
 
     from lingport.cli import single
+    from lingport.cli.answering import open_answering
     from lingport.cli.progress import Progress
     from lingport.compose.model import ComposedModel
     from lingport.config.modules import Settings
@@ -78,22 +80,28 @@ def evaluate(
         data=(dict[str, Any], {}),
         evaluation=(EvaluationSettings, EvaluationSettings()),  # pyright: ignore[reportCallIssue]
     )
-    chosen: Any = single.checked(schema, single.settings_given(overrides or []))
-    definition = single.open_task(task, task_module, chosen.task)
+    overrides = list(words or [])
+    bundle = overrides.pop(0) if overrides and "=" not in overrides[0] else None
+    chosen: Any = single.checked(schema, single.settings_given(overrides))
     source = single.example_source(test, data_format, chosen.data, split="test")
-    loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[task_module, language_module])
-    composition = single.open_composition(
-        loaded,
-        language_module=language_module,
+    asked = open_answering(
+        bundle,
+        task=task,
         task_module=task_module,
+        language_module=language_module,
+        language=language,
+        settings=chosen.task,
+        backbone=backbone,
         allow_other_backbone=allow_other_backbone,
+        dtype=dtype,
+        device=device,
     )
-    code = single.language_of(language, composition)
+    definition, code = asked.task, asked.language
     examples = list(read_examples(source, language=code, task=definition.name))
     with Progress() as progress:
         outputs = predict(
-            ComposedModel(loaded),
-            [Query(definition, each, code, composition) for each in examples],
+            ComposedModel(asked.backbone),
+            [Query(definition, each, code, asked.composition) for each in examples],
             max_rows=chosen.evaluation.max_rows,
             max_tokens=chosen.evaluation.max_tokens,
             on_progress=lambda done, total: progress.step(f"{definition.name} in {code}", done, total),

@@ -68,6 +68,7 @@ def predict(
     with the task's fields as keys. Without a task module or a bundle the bare backbone answers.
     """
     from lingport.cli import single
+    from lingport.cli.answering import open_answering
     from lingport.compose.model import ComposedModel
     from lingport.evaluate import predict as room
 
@@ -77,38 +78,31 @@ def predict(
         raise ConfigError(f"unknown setting {unknown[0]!r}", hint="settings of the task begin with task.")
     if source != _STDIN and not Path(source).is_file():
         raise DataError("no such file", where=source, hint="give a file of texts, or - for standard input")
-    asked = settings.get("task") or {}
-    if bundle is not None:
-        if task_module or language_module:
-            raise ConfigError("a bundle brings its modules along", hint="leave out --task-module and --language-module")
-        opened = single.open_bundle(
-            bundle, backbone, dtype=dtype, device=device, allow_other_backbone=allow_other_backbone
-        )
-        definition, loaded = single.task_of_bundle(opened, task, asked), opened.backbone
-        code = single.language_of_bundle(opened, language)
-        composition = opened.composition(code)
-    else:
-        definition = single.open_task(task, task_module, asked)
-        loaded = single.open_backbone(backbone, dtype=dtype, device=device, modules=[task_module, language_module])
-        composition = single.open_composition(
-            loaded,
-            language_module=language_module,
-            task_module=task_module,
-            allow_other_backbone=allow_other_backbone,
-        )
-        code = single.language_of(language, composition)
-    model = ComposedModel(loaded)
+    asked = open_answering(
+        bundle,
+        task=task,
+        task_module=task_module,
+        language_module=language_module,
+        language=language,
+        settings=settings.get("task") or {},
+        backbone=backbone,
+        allow_other_backbone=allow_other_backbone,
+        dtype=dtype,
+        device=device,
+    )
+    model = ComposedModel(asked.backbone)
     name = "standard input" if source == _STDIN else source
-    is_json = len(definition.fields) > 1 or ".jsonl" in Path(source).suffixes
+    is_json = len(asked.task.fields) > 1 or ".jsonl" in Path(source).suffixes
     lines = _standard_input() if source == _STDIN else _file(Path(source))
     size = 1 if source == _STDIN and sys.stdin.isatty() else batch_size
     for batch in _batches(lines, size):
-        asked = [
-            (number, text, _example(text, definition.fields, is_json, f"{name}:{number}")) for number, text in batch
+        read = [
+            (number, text, _example(text, asked.task.fields, is_json, f"{name}:{number}")) for number, text in batch
         ]
-        queries = [room.Query(definition, each, code, composition) for _, _, each in asked if each is not None]
+        given = [each for _, _, each in read if each is not None]
+        queries = [room.Query(asked.task, each, asked.language, asked.composition) for each in given]
         answers = iter(room.predict(model, queries, max_rows=batch_size))
-        for _, text, each in asked:
+        for _, text, each in read:
             typer.echo(_row(text, each, next(answers) if each is not None else None, as_jsonl=as_jsonl))
         sys.stdout.flush()
 

@@ -1,6 +1,7 @@
-"""What the verbs that handle one module share: backbone, task, data and modules from options.
+"""What the verbs that handle one module share: backbone, task and data from options.
 
-Imported late, when a verb is called. Not here: recipes (`run.py`), and one training (`training.py`).
+Imported late, when a verb is called. Not here: what answers (`answering.py`), recipes (`run.py`), and one training
+(`training.py`).
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from pydantic import BaseModel
 
 from lingport.backbones.base import EMBEDDED, Backbone
 from lingport.cli.show import say
-from lingport.compose.bundle import Bundle, load_bundle, read_bundle
-from lingport.compose.composition import Composition
 from lingport.config.data import ExampleSource
 from lingport.config.load import MarkedYaml, validated, with_overrides
 from lingport.config.modules import ModuleSettings
 from lingport.config.names import is_hub_name
 from lingport.config.training import TrainingSettings
 from lingport.errors import ConfigError, ModuleError, nearest
-from lingport.formats.load import load_module, recognised, stated_backbone
+from lingport.formats.load import recognised, stated_backbone
 from lingport.modules.base import TransferModule
 from lingport.modules.store import is_module, read_manifest, save_module
 from lingport.tasks.base import Task
@@ -140,75 +139,6 @@ def open_task(name: str | None, module: Path | None, settings: Mapping[str, Any]
     if definition is None:
         return load_task(manifest["provenance"]["task"], overrides=settings or None)
     return task_from_text(json.dumps({**definition, **settings}), name=f"task of {module}")
-
-
-def open_composition(
-    backbone: Backbone, *, language_module: Path | None, task_module: Path | None, allow_other_backbone: bool = False
-) -> Composition:
-    """Returns the modules put together as the task module was trained; warns where it was trained otherwise."""
-    language, task = (
-        load_module(place, backbone, allow_other_backbone=allow_other_backbone) if place else None
-        for place in (language_module, task_module)
-    )
-    if language is not None and language.provenance.role == "task":
-        raise ModuleError("this is a task module", where=str(language_module), hint="give it as --task-module")
-    if task is not None and bool(task.provenance.above) != (language is not None):
-        above = task.provenance.above
-        told = f"above the language module {above['name']}" if above else "without a language module"
-        here = "with" if language is not None else "without"
-        say(f"warning: {task_module} was trained {told}, and is used {here} one here")
-    fusion = task.provenance.training.get("fusion", "concat") if task else "concat"
-    return Composition(language=language, task=task, fusion=fusion)
-
-
-def open_bundle(
-    place: str | Path, backbone: str | None, *, dtype: str, device: str, allow_other_backbone: bool = False
-) -> Bundle:
-    """Returns a bundle, a folder or `user/name` of the hub, on its backbone or the one that was named."""
-    folder = local_folder(place)
-    manifest = read_bundle(folder)
-    name = backbone or str(manifest.backbone.get("name") or next(iter(EMBEDDED)))
-    revision = manifest.backbone.get("revision") if backbone is None else None
-    say(f"loading the backbone {name}")
-    loaded = Backbone.load(name, dtype=dtype, device=device, revision=revision)
-    return load_bundle(folder, loaded, allow_other_backbone=allow_other_backbone)
-
-
-def task_of_bundle(bundle: Bundle, name: str | None, settings: Mapping[str, Any]) -> Task[Any, Any]:
-    """Returns the task that was named, else the bundle's own.
-
-    Raises:
-        ConfigError: Neither says which.
-    """
-    definition = bundle.manifest.task
-    if name is not None or definition is None:
-        return open_task(name, None, settings)
-    return task_from_text(json.dumps({**definition, **settings}), name=f"task of {bundle.folder}")
-
-
-def language_of_bundle(bundle: Bundle, given: str | None) -> str:
-    """Returns the language that was given, else the bundle's only one.
-
-    Raises:
-        ConfigError: It has several, or none of its own.
-    """
-    if given is None and len(bundle.manifest.languages) != 1:
-        has = f"; the bundle has {', '.join(bundle.languages)}" if bundle.languages else ""
-        raise ConfigError("which language is the text in?", hint=f"--language, for example --language sk{has}")
-    return given or bundle.manifest.languages[0]
-
-
-def language_of(given: str | None, composition: Composition) -> str:
-    """Returns the language that was given, else the language module's, else the task module's.
-
-    Raises:
-        ConfigError: Nothing says which.
-    """
-    for module in composition.modules:
-        given = given or module.provenance.language
-    if not given:
-        raise ConfigError("which language is the text in?", hint="--language, for example --language sk")
-    return given
 
 
 def example_source(place: str | None, form: str | None, settings: Mapping[str, Any], *, split: str) -> ExampleSource:
