@@ -95,7 +95,8 @@ def test_evaluate_with_the_task_as_it_was_trained(call, modules):
 
 
 def test_roles_are_not_confused(call, modules):
-    assert "language module" in call("evaluate", "--task-module", "modules/lp-en", "--test", "animals.csv", code=2).stderr
+    command = ["evaluate", "--task-module", "modules/lp-en", "--test", "animals.csv"]
+    assert "this is a language module" in call(*command, code=2).stderr
     command = ["predict", "--task-module", "modules/ta", "--language-module", "modules/ta"]
     assert "this is a task module" in call(*command, stdin=TEXTS, code=2).stderr
 
