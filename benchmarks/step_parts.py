@@ -1,4 +1,5 @@
-"""Where the time of a training step goes: encoder, decoder, loss, backward pass, and the pieces of one block.
+"""Where the time of a training step goes: encoder, decoder, loss, backward pass, the pieces of one block, the products
+of the frozen head alone, and the making of the rows.
 
     python -m benchmarks.step_parts --work language --kind adapter --steps 5
 
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -24,6 +26,7 @@ from lingport.bench.measure import MODULES, Work
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.data.batch import Row, collate, parts_by_length
+from lingport.data.corruption import corrupt
 from lingport.modules.base import new_module
 
 
@@ -47,6 +50,13 @@ def milliseconds(call: Callable[[], Any]) -> float:
         call()
         times.append(time.perf_counter() - start)
     return statistics.median(times[2:]) * 1e3
+
+
+def show(title: str, calls: dict[str, Callable[[], Any]]) -> None:
+    """Prints how long each call takes."""
+    print(f"milliseconds of {title}:")
+    for name, call in calls.items():
+        print(f"  {name:46} {milliseconds(call):.2f}")
 
 
 def main() -> None:
@@ -83,22 +93,41 @@ def main() -> None:
     )
     for name in steps[0]:
         print(f"  {name:12} {statistics.median(each[name] for each in steps[1:]):.2f}")
-    config = backbone.model.config
-    x = torch.randn(8, 256, config.d_model).bfloat16()
+    config, width, vocabulary = backbone.model.config, backbone.model.config.d_model, backbone.model.config.vocab_size
+    x = torch.randn(8, 256, width).bfloat16()
     inner = torch.randn(8, 256, config.d_ff).bfloat16()
     scores = torch.randn(8, config.num_heads, 256, 256).bfloat16()
-    square, wide = (torch.randn(n, config.d_model).bfloat16() for n in (64 * config.num_heads, config.d_ff))
-    print("milliseconds of the pieces of one encoder block, 8 x 256 tokens:")
-    for name, call in {
-        "one product of attention's four": lambda: F.linear(x, square),
-        "one product of the feed-forward layer's three": lambda: F.linear(x, wide),
-        "softmax": lambda: torch.softmax(scores, -1),
-        "mask of attention's dropout": lambda: keep_mask(scores.shape, 0.1, scores, noise()),
-        "mask of the inner dropout": lambda: keep_mask(inner.shape, 0.1, inner, noise()),
-        "gelu": lambda: F.gelu(inner, approximate="tanh"),
-        "dropout of a branch": lambda: dropout(x, 0.1),
-    }.items():
-        print(f"  {name:46} {milliseconds(call):.2f}")
+    square, wide = (torch.randn(n, width).bfloat16() for n in (64 * config.num_heads, config.d_ff))
+    show(
+        "the pieces of one encoder block, 8 x 256 tokens",
+        {
+            "one product of attention's four": lambda: F.linear(x, square),
+            "one product of the feed-forward layer's three": lambda: F.linear(x, wide),
+            "softmax": lambda: torch.softmax(scores, -1),
+            "mask of attention's dropout": lambda: keep_mask(scores.shape, 0.1, scores, noise()),
+            "mask of the inner dropout": lambda: keep_mask(inner.shape, 0.1, inner, noise()),
+            "gelu": lambda: F.gelu(inner, approximate="tanh"),
+            "dropout of a branch": lambda: dropout(x, 0.1),
+        },
+    )
+    hidden, scored = torch.randn(464, width).bfloat16(), torch.randn(464, vocabulary).bfloat16()
+    head = torch.randn(vocabulary, width).bfloat16()
+    show(
+        "the head's products alone, 464 target tokens",
+        {"hidden states to scores": lambda: F.linear(hidden, head), "and back": lambda: scored @ head},
+    )
+    ids, rng = np.arange(10, 294), np.random.default_rng(0)
+    corrupted = [corrupt(ids, rng=rng, sentinel_ids=range(500, 600), end_id=1) for _ in range(8)]
+    made = [Row(each.input_ids.tolist(), each.target_ids.tolist()) for each in corrupted]
+    show(
+        "the making of 8 rows",
+        {
+            "span corruption": lambda: [
+                corrupt(ids, rng=rng, sentinel_ids=range(500, 600), end_id=1) for _ in range(8)
+            ],
+            "collation": lambda: collate(made, pad_id=0),
+        },
+    )
 
 
 if __name__ == "__main__":
