@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from lingport.backbones.heap import keep_freed_memory
 from lingport.backbones.layout import LAYOUTS, Layout
 from lingport.errors import BackboneError, nearest
 
@@ -59,6 +60,8 @@ class Backbone:
         self.revision = revision
         self.layout: Layout = LAYOUTS.get(model.config.model_type)(model)
         self.layout.compute_fused(True)
+        if self.device.type == "cpu":
+            keep_freed_memory()
 
     @classmethod
     def load(cls, name: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Backbone:

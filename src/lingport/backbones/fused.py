@@ -20,8 +20,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "lingport"  # name in transformers' registry of attention functions
-_CACHED_NUMBERS = 2**19  # 1 MiB of bfloat16: what is worked on at once
+_CACHED_NUMBERS = 2**21  # 4 MiB of bfloat16: what is worked on at once
 _LEVELS = 2**16  # a rate of dropout is met to one part in so many
+_WHOLE = {torch.bfloat16: torch.int16, torch.float32: torch.int32}  # whole numbers of the same width
 
 
 def register_attention() -> str:
@@ -61,12 +62,32 @@ def keep_mask(shape: torch.Size, rate: float, like: Tensor, generator: np.random
         like: Has the dtype of the mask.
         generator: Where random numbers come from.
     """
+    drawn, kept = _draw(shape, rate, generator)
+    scale = torch.tensor(_scale(rate), dtype=like.dtype).view(_WHOLE[like.dtype])
+    return drawn.sub_(kept - 1).to(scale.dtype).mul_(scale).view(like.dtype)  # the bits of the scale, or of 0
+
+
+def _drop_signs(shape: torch.Size, rate: float, like: Tensor, generator: np.random.Generator) -> Tensor:
+    """Returns numbers with a minus sign where something is dropped; nothing but the sign means anything."""
+    drawn, kept = _draw(shape, rate, generator)
+    return drawn.sub_(kept).to(_WHOLE[like.dtype]).view(like.dtype)
+
+
+def _draw(shape: torch.Size, rate: float, generator: np.random.Generator) -> tuple[Tensor, int]:
+    """Returns a number where something is kept and one less where it is dropped, and the first of the two."""
     size = shape.numel()
     words = generator.integers(0, 2**64 - 1, -(-size // 4), dtype=np.uint64, endpoint=True)
     bits = torch.from_numpy(words.view(np.int16))[:size].view(shape)
-    threshold = round(rate * _LEVELS)
-    mask = torch.ge(bits, threshold - _LEVELS // 2, out=torch.empty(shape, dtype=like.dtype))
-    return mask.mul_(_LEVELS / (_LEVELS - threshold))
+    kept = _threshold(rate) - _LEVELS // 2
+    return bits.clamp_(kept - 1, kept), kept
+
+
+def _threshold(rate: float) -> int:
+    return max(1, round(rate * _LEVELS))
+
+
+def _scale(rate: float) -> float:
+    return _LEVELS / (_LEVELS - _threshold(rate))
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:
@@ -88,7 +109,8 @@ class _FrozenNorm(torch.autograd.Function):
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, weight, scale)
-        return torch.mul(x, scale, out=torch.empty_like(x)).mul_(weight)
+        high = scale.to(x.dtype)  # in two parts, for a product of two dtypes would copy all of x
+        return torch.mul(x, high).addcmul_(x, (scale - high).to(x.dtype)).mul_(weight)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
@@ -162,13 +184,14 @@ class _Attention(torch.autograd.Function):
             scores = q[rows] @ k[rows].transpose(-1, -2)
             if bias is not None:
                 scores += bias if len(bias) == 1 else bias[rows]
-            used = torch.softmax(scores, dim=-1, out=scores if kept is None or rate else kept[rows])
+            shares = torch.softmax(scores, dim=-1, out=scores if kept is None or rate else kept[rows])
             if generator is not None:
-                mask = keep_mask(used.shape, rate, used, generator)
-                if kept is not None:
-                    torch.copysign(used, mask - 0.5, out=kept[rows])
-                used = used.mul_(mask)
-            torch.matmul(used, v[rows], out=out[rows])
+                signs = _drop_signs(shares.shape, rate, shares, generator)
+                signed = torch.copysign(shares, signs, out=shares if kept is None else kept[rows])
+                shares = torch.clamp(signed, min=0, out=shares)
+            torch.matmul(shares, v[rows], out=out[rows])
+        if rate:
+            out.mul_(_scale(rate))
         if kept is not None:
             ctx.save_for_backward(q, k, v, kept, out)
         ctx.rate = rate
@@ -178,14 +201,12 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         q, k, v, kept, out = ctx.saved_tensors
         of_q, of_k, of_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        threshold = round(ctx.rate * _LEVELS)
         for rows in _cached_rows(kept.shape):
             grad, shares, used = outputs[0][rows], kept[rows], kept[rows]
-            if ctx.rate:
-                used = shares.clamp(min=0).mul_(_LEVELS / (_LEVELS - threshold))
-                shares = shares.abs()
             # The softmax's sum over keys of p * dp is the same as grad . out, which is a d-th of the work.
             along = (grad * out[rows]).sum(-1, keepdim=True)
+            if ctx.rate:
+                shares, used, grad = shares.abs(), used.clamp(min=0), grad * _scale(ctx.rate)
             of_scores = (grad @ v[rows].transpose(-1, -2)).mul_(used).addcmul_(shares, along, value=-1)
             torch.matmul(of_scores, k[rows], out=of_q[rows])
             torch.matmul(of_scores.transpose(-1, -2), q[rows], out=of_k[rows])
@@ -239,6 +260,7 @@ def _whole_bias(
         whole = torch.where(seen, query.new_zeros(()) if whole is None else whole, least)
     elif seen is not None:
         whole = seen if whole is None else whole + seen
+    whole = None if whole is None else whole.contiguous()  # the table of biases has the heads last
     if position_bias is not None:
         position_bias.lingport_whole = (attention_mask, whole)  # type: ignore[attr-defined]
     return whole

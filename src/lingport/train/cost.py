@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from lingport.backbones.heap import return_freed_memory
+
 _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _RESET_PEAK = "5"  # proc(5): resets the peak resident set size
 
@@ -47,6 +49,7 @@ def measured(device: torch.device) -> Iterator[Cost]:
 
 
 def _reset_peak() -> None:
+    return_freed_memory()
     try:
         _CLEAR_REFS.write_text(_RESET_PEAK)
     except OSError:  # not Linux, or not allowed: the peak is then that of the whole process
