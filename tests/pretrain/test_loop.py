@@ -68,6 +68,26 @@ def test_more_steps_lower_the_loss(tiny_recipe, tmp_path):
     assert losses[-1] < losses[0] - 0.5
 
 
+def test_a_run_goes_on_from_a_backbone_and_says_what_texts_are_about(tiny_recipe, tmp_path):
+    first = pretrain(tiny_recipe, tmp_path / "first")
+    tiny_recipe |= {"start": str(first), "stages": [{**tiny_recipe["stages"][0], "steps": 1, "learning_rate": 1e-9,
+                                                    "embedding_rate": 1e-9, "meaning": 2.0}]}  # fmt: skip
+    seen: list[dict[str, Any]] = []
+    second = pretrain(tiny_recipe, tmp_path / "second", seen.append)
+    assert 0 < seen[-1]["meaning_loss"] < 2
+    before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
+    for name in before:
+        torch.testing.assert_close(before[name], after[name], atol=1e-3, rtol=1e-2)
+    tokenizers = [AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (first, second)]
+    assert tokenizers[0] == tokenizers[1]
+    tiny_recipe["model"]["num_layers"] = 2
+    with pytest.raises(ConfigError, match=r"num_layers 1"):
+        pretrain(tiny_recipe, tmp_path / "third")
+    tiny_recipe["start"] = str(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="no backbone"):
+        pretrain(tiny_recipe, tmp_path / "third")
+
+
 def test_a_folder_of_another_recipe_is_refused(tiny_recipe, tmp_path):
     tiny_recipe["stages"] = tiny_recipe["stages"][:1]
     pretrain(tiny_recipe, tmp_path)

@@ -1,4 +1,4 @@
-"""Word vectors, their alignment, and topics, on made-up text of known themes in two made-up languages."""
+"""Word vectors in one space, and topics, on made-up text of known themes in two made-up languages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lingport.pretrain.corpus import TokenText
 from lingport.pretrain.instructions import Sentences
 from lingport.pretrain.topic_tasks import TopicTasks
 from lingport.pretrain.topics import TOPIC_TASKS, UNSURE, Topics, find_topics
-from lingport.pretrain.word_vectors import aligned, stems, word_vectors
+from lingport.pretrain.word_vectors import WordVectors, shared_vectors, stems
 
 LETTERS = np.random.default_rng(0)
 THEMES = {
@@ -40,47 +40,57 @@ def themed(number: int, *, seed: int, other: bool = False) -> tuple[list[str], l
     return texts, themes
 
 
-def nearest(vectors, row: int) -> list[int]:
-    return [int(index) for index in np.argsort(-(vectors @ vectors[row]))]
-
-
 def test_stems_lose_their_endings_and_chinese_is_taken_in_pairs():
     assert stems("Mestami, mestách, 42 a!") == ["mesta", "mestá", "a"]
     assert stems("konferenciami") == stems("konferenciách")
     assert stems("\u6211\u7231\u4f60") == ["\u6211\u7231", "\u7231\u4f60"]
 
 
-def test_words_of_one_theme_have_like_vectors():
-    vectors = word_vectors(themed(600, seed=0)[0])
-    words = list(vectors.ids)
-    close = [words[index] for index in nearest(vectors.vectors, vectors.ids[THEMES["court"][0]])[1:6]]
-    assert set(close) <= {stems(word)[0] for word in THEMES["court"]}
-    np.testing.assert_allclose(np.linalg.norm(vectors.vectors, axis=1), 1.0, atol=1e-5)
+def things_of(words_of_a_theme: int) -> list[dict[str, list[str]]]:
+    """Words of every theme, as things that are named in both languages."""
+    return [{"en": [word], "xx": [foreign(word)]} for words in THEMES.values() for word in words[:words_of_a_theme]]
 
 
-def test_a_language_is_turned_to_another_by_some_names():
-    own, pivot = (word_vectors(themed(1500, seed=seed, other=other)[0]) for seed, other in ((1, True), (2, False)))
-    names = [(foreign(word), word) for words in THEMES.values() for word in words[:15]]
+def test_words_of_two_languages_lie_near_their_theme_by_some_names():
+    texts = {"en": themed(1500, seed=2)[0], "xx": themed(1500, seed=1, other=True)[0]}
 
-    centres = {
-        theme: pivot.vectors[[pivot.ids[stems(word)[0]] for word in words]].mean(0) for theme, words in THEMES.items()
-    }
-
-    def theme_found(vectors) -> float:
+    def theme_found(things) -> float:
         """The share of words, not among the names, that lie nearest to their theme's words of the other language."""
+        found = shared_vectors(texts, things, dimensions=16)
+        own, pivot = found["xx"], found["en"]
+        np.testing.assert_allclose(np.linalg.norm(own.vectors, axis=1), 1.0, atol=1e-5)
+        centres = {
+            theme: pivot.vectors[[pivot.ids[stems(word)[0]] for word in words]].mean(0)
+            for theme, words in THEMES.items()
+        }
         right = []
         for theme, words in THEMES.items():
-            for word in words[15:]:
-                near = vectors.vectors[vectors.ids[stems(foreign(word))[0]]]
+            for word in words[10:]:
+                near = own.vectors[own.ids[stems(foreign(word))[0]]]
                 right.append(theme == max(centres, key=lambda other: float(centres[other] @ near)))
         return float(np.mean(right))
 
-    assert theme_found(aligned(own, pivot, names)) == 1.0
-    assert theme_found(own) < 0.8  # as the two came, they have nothing to do with each other
+    assert theme_found(things_of(10)) > 0.95
+    apart = [{language: words} for thing in things_of(10) for language, words in thing.items()]
+    assert theme_found(apart) < 0.8  # names that say nothing of the other language
+
+
+def test_a_name_that_stands_in_no_text_has_a_vector_too():
+    texts = {"en": themed(600, seed=2)[0], "xx": themed(600, seed=1, other=True)[0]}
+    things = [*things_of(10), {"en": THEMES["sea"][:10], "xx": ["gorfol", "of several words"]}]
+    found = shared_vectors(texts, things, dimensions=16)
+    new = found["xx"].vectors[found["xx"].ids["gorfo"]]
+    near = {theme: new @ found["en"].vectors[found["en"].ids[stems(words[0])[0]]] for theme, words in THEMES.items()}
+    assert max(near, key=lambda theme: float(near[theme])) == "sea"
+    assert not {"sever", "of several words"} & found["xx"].ids.keys()
 
 
 def topics_of_two(texts: dict[str, list[str]]) -> Topics:
-    return find_topics(texts, num_topics=NUM_TOPICS, num_common_words=len(FILLERS))
+    return find_topics(texts, vectors_of(texts), num_topics=NUM_TOPICS, num_common_words=len(FILLERS))
+
+
+def vectors_of(texts: dict[str, list[str]]) -> dict[str, WordVectors]:
+    return shared_vectors(texts, things_of(10), dimensions=16)
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +151,13 @@ def test_topics_are_the_same_again_and_after_saving(found, tmp_path):
 def test_a_group_named_by_common_words_is_no_topic(found):
     texts, _, topics = found
     common = len(FILLERS) + 3 * len(THEMES["sea"])  # all the words that there are
-    assert topics.names and find_topics(texts, num_topics=NUM_TOPICS, num_common_words=common + 3).names == []
+    again = find_topics(texts, vectors_of(texts), num_topics=NUM_TOPICS, num_common_words=common + 3)
+    assert topics.names and again.names == []
 
 
 def test_without_english_there_are_no_names(found):
     with pytest.raises(ConfigError, match="English"):
-        find_topics({"xx": found[0]["xx"]})
+        find_topics({"xx": found[0]["xx"]}, {})
 
 
 def test_tasks_ask_for_what_the_topics_say(found):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, MT5Config, MT5ForConditionalGeneration
 
+from lingport.errors import ConfigError
 from lingport.pretrain.recipe import ModelShape
 from lingport.pretrain.vocabulary import END_ID, PAD_ID
 
@@ -51,6 +52,25 @@ def new_backbone(shape: ModelShape, *, vocab_size: int, seed: int) -> MT5ForCond
     model.generation_config = GenerationConfig(
         pad_token_id=PAD_ID, eos_token_id=END_ID, decoder_start_token_id=PAD_ID, max_new_tokens=64
     )
+    return model
+
+
+def read_backbone(folder: str, shape: ModelShape) -> MT5ForConditionalGeneration:
+    """Returns the model in a folder in float32, to go on from.
+
+    Raises:
+        ConfigError: The folder holds no model, or one of another shape.
+    """
+    try:
+        model = MT5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    except OSError as error:
+        raise ConfigError(
+            f"there is no backbone: {error}", where="start", hint="give a folder that pretrain wrote"
+        ) from error
+    for name, wanted in shape.model_dump().items():
+        found = getattr(model.config, name, wanted)
+        if found != wanted:
+            raise ConfigError(f"{folder} has {name} {found}", where=f"model.{name}", hint=f"say {found} there")
     return model
 
 

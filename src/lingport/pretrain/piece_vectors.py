@@ -10,15 +10,20 @@ import logging
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from lingport.pretrain.cooccurrence import centred, information, neighbour_counts, reduced, unit
 from lingport.pretrain.corpus import TokenText
 from lingport.pretrain.topics import PIVOT
-from lingport.pretrain.word_vectors import COGNATE_LETTERS, cooccurrence_vectors, latin_letters, rotation, unit
+from lingport.pretrain.word_vectors import latin_letters
 
 logger = logging.getLogger(__name__)
 
 WINDOW = 12  # pieces to either side; a word has two or three
 RAREST = 5  # occurrences of a piece in a language
 WORD_START = "\u2581"
+COGNATE_LETTERS = 4  # shorter pieces look alike by accident
+NEIGHBOURS = 10  # of the hubness correction
+ROUNDS = 4
+MATCHED = 4000  # the most frequent pieces of either language
 
 
 def piece_vectors(
@@ -64,7 +69,41 @@ def _of_language(
     owner = np.repeat(np.arange(len(text.starts), dtype=np.int32), np.diff([*text.starts, len(text.ids)]))
     running = rows[text.ids]
     known = running >= 0
-    vectors = cooccurrence_vectors(
-        running[known], owner[known], len(kept), window=WINDOW, dimensions=dimensions, seed=seed
-    )
-    return kept, counts[kept], vectors
+    together = neighbour_counts(running[known], owner[known], len(kept), window=WINDOW)
+    vectors = reduced(information(together), dimensions, seed=seed)
+    return kept, counts[kept], centred(vectors)
+
+
+def rotation(own: np.ndarray, pivot: np.ndarray, seeds: set[tuple[int, int]]) -> np.ndarray:
+    """Returns the orthogonal map (D, D) of one set of vectors to another; the most frequent come first in both.
+
+    First from the given pairs, then from mutual nearest neighbours too, in a few rounds. Source: Artetxe, Labaka and
+    Agirre (2018), A robust self-learning method for fully unsupervised cross-lingual mappings, here with a seed
+    dictionary; hubness correction (CSLS) of Conneau et al. (2018), section 2.3.
+
+    Args:
+        own: Vectors (N, D).
+        pivot: Vectors (M, D).
+        seeds: Pairs of rows that mean the same.
+    """
+    first, second = own[:MATCHED], pivot[:MATCHED]
+    turn, pairs = np.eye(own.shape[1], dtype=np.float32), seeds
+    for round_number in range(ROUNDS):
+        if round_number:
+            pairs = seeds | _mutual_nearest(first @ turn, second)
+        if not pairs:  # nothing in common, so no map is better than another
+            break
+        chosen = np.asarray(sorted(pairs))
+        left, _, right = np.linalg.svd(own[chosen[:, 0]].T @ pivot[chosen[:, 1]])
+        turn = left @ right
+    return turn
+
+
+def _mutual_nearest(first: np.ndarray, second: np.ndarray) -> set[tuple[int, int]]:
+    near = first @ second.T
+    k = min(NEIGHBOURS, *near.shape)
+    rows = np.partition(near, -k, axis=1)[:, -k:].mean(1)
+    columns = np.partition(near, -k, axis=0)[-k:].mean(0)
+    near = 2 * near - rows[:, None] - columns[None]
+    forth, back = near.argmax(1), near.argmax(0)
+    return {(row, int(column)) for row, column in enumerate(forth) if back[column] == row}

@@ -95,6 +95,15 @@ class Stage(_Settings):
         description="At its start, even heads are made to carry what the encoder says of whole texts, so large beside "
         "the decoder's state; 0: they are left as they are.",
     )
+    meaning: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the loss by which the mean of the encoder's states says what a text is about; 0: none.",
+    )
+    meaning_start: bool = Field(
+        default=False, description="At its start, what pieces say of what texts are about is added to their embeddings."
+    )
+    meaning_tokens: int = Field(default=2048, ge=64, description="Source tokens of that loss in a step, about.")
     candidates: int = Field(
         default=2048, ge=0, description="Random vocabulary entries scored beside the batch's; 0: all entries."
     )
@@ -127,6 +136,15 @@ class PretrainRecipe(_Settings):
     languages: dict[str, LanguageText] = Field(min_length=1, description="Language code -> its raw text.")
     language_alpha: float = Field(
         default=0.5, ge=0, le=1, description="A language's share is its number of pieces to this power."
+    )
+    start: str | None = Field(
+        default=None,
+        description="Folder of a backbone of the model's shape to go on from, with its vocabulary; None: anew.",
+    )
+    annotations: str | None = Field(
+        default=None,
+        description="Folder with LANGUAGE/annotations.json of Unicode CLDR: words for things in many languages, by "
+        "which languages are brought together besides the demo's names.",
     )
     vocabulary: Vocabulary = Vocabulary()
     model: ModelShape = ModelShape()

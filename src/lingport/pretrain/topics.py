@@ -1,8 +1,8 @@
 """Topics of sentences, found in raw text alone: which sentences of all languages are about like things.
 
-English sentences are put in groups by their words, groups are named by their most telling words, and the
+English sentences are put in groups by their vectors, groups are named by their most telling words, and the
 sentences of other languages join the nearest group. Nobody labelled anything. The tasks made of them are in
-`topic_tasks.py`.
+`topic_tasks.py`, vectors in `word_vectors.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +19,10 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from sklearn.cluster import MiniBatchKMeans
 
-from lingport.demo.facts import lexicon
 from lingport.errors import ConfigError
 from lingport.pretrain.corpus import TokenText
 from lingport.pretrain.recipe import PretrainRecipe
-from lingport.pretrain.word_vectors import WordVectors, aligned, stems, word_vectors
+from lingport.pretrain.word_vectors import WordVectors, stems
 
 logger = logging.getLogger(__name__)
 
@@ -67,20 +67,23 @@ class Topics:
         return cls(json.loads((folder / _NAMES_FILE).read_text("utf-8")), load_file(folder / _TOPICS_FILE))
 
 
-def topics_of(recipe: PretrainRecipe, corpus: dict[str, TokenText], folder: Path) -> Topics | None:
+def topics_of(
+    recipe: PretrainRecipe, corpus: dict[str, TokenText], vectors: Callable[[], dict[str, WordVectors]], folder: Path
+) -> Topics | None:
     """Returns the topics that a recipe's stages ask for, found once and kept in a folder; None if none does."""
     asked = {name for stage in recipe.stages for point in stage.curriculum for name in point.mixture}
     if not asked & TOPIC_TASKS:
         return None
     topics = Topics.load(folder)
     if topics is None:
-        topics = find_topics({language: text.texts for language, text in corpus.items()}, seed=recipe.seed)
+        topics = find_topics({language: text.texts for language, text in corpus.items()}, vectors(), seed=recipe.seed)
         topics.save(folder)
     return topics
 
 
 def find_topics(
     texts: dict[str, list[str]],
+    vectors: dict[str, WordVectors],
     *,
     seed: int = 0,
     num_topics: int = NUM_TOPICS,
@@ -90,6 +93,7 @@ def find_topics(
 
     Args:
         texts: Language -> its sentences; English must be among them.
+        vectors: Of their words, in one space.
         seed: Of the grouping.
         num_topics: Groups; those that are not about anything are left out.
         num_common_words: The most frequent English words, which name no topic.
@@ -99,7 +103,7 @@ def find_topics(
     """
     if PIVOT not in texts:
         raise ConfigError("topics are named in English, and no English text is given", hint=f"add languages.{PIVOT}")
-    pivot = word_vectors(texts[PIVOT], seed=seed)
+    pivot = vectors[PIVOT]
     words = [pivot.rows(text) for text in texts[PIVOT]]
     enough = np.asarray([len(known) >= FEWEST_WORDS for known in words])
     sentences = pivot.of_texts(words)
@@ -111,14 +115,9 @@ def find_topics(
     matter = [topic for topic, name in enumerate(names) if _is_matter(name, common)]
     number = np.full(num_topics + 1, UNSURE, np.int16)  # the last: of texts without a topic
     number[matter] = np.arange(len(matter))
-    things = lexicon("train")
     of = {}
     for language, of_language in texts.items():
-        vectors = pivot
-        if language != PIVOT:
-            pairs = [(thing[language], thing[PIVOT]) for thing in things if language in thing]
-            vectors = aligned(word_vectors(of_language, seed=seed), pivot, pairs)
-        of[language] = number[_nearest(vectors, of_language, centres.astype(np.float32))]
+        of[language] = number[_nearest(vectors[language], of_language, centres.astype(np.float32))]
         logger.info("%s: %s of %s texts have a topic", language, int((of[language] >= 0).sum()), len(of_language))
     return Topics([names[topic] for topic in matter], of)
 

@@ -1,30 +1,31 @@
-"""Word vectors of raw text, and the vectors of many languages turned into one space.
+"""Word vectors of many languages in one space, from raw text and from things whose names are known in several.
 
-Counts and linear algebra only, a minute for a language. What they are for is `topics.py`'s business.
+A word is told by the things that are named near it. Counts and linear algebra only, a minute or two for sixteen
+languages. What the vectors are for is `topics.py`'s and `meaning.py`'s business; things are `things.py`'s.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from anyascii import anyascii
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
+
+from lingport.pretrain.cooccurrence import Sparse, centred, information, neighbour_counts, reduced, unit
+from lingport.pretrain.things import Thing
 
 _WORD = re.compile(r"[^\W\d_]+")
 _NOT_LATIN = re.compile(r"[^a-z]")
-WINDOW = 8  # words to either side that count as context
-MOST_WORDS = 10_000
-RAREST = 4  # occurrences
-DIMENSIONS = 160
-COGNATE_LETTERS = 4  # shorter words look alike by accident
+WINDOW = 10  # words to either side that count as near
+MOST_WORDS = 20_000  # of a language
+RAREST = 3  # occurrences
+COGNATE_LETTERS = 5  # shorter words look alike by accident
+NAMED = 2.0  # weight of the things that a word itself names, over that of those named near it
 FREQUENT = 3e-4  # share of all words at which a word counts half in the vector of a text
-NEIGHBOURS = 10  # of the hubness correction
-ROUNDS = 4
-MATCHED_WORDS = 4000  # the most frequent ones of either language
 
 
 def stems(text: str) -> list[str]:
@@ -69,120 +70,97 @@ class WordVectors:
         return unit(found)
 
 
-def word_vectors(texts: list[str], *, seed: int = 0) -> WordVectors:
-    """Returns vectors of the words of one language from which words stand near which; see `cooccurrence_vectors`."""
-    split = [stems(text) for text in texts]
-    counts = Counter(word for words in split for word in words)
-    known = [(word, count) for word, count in counts.most_common(MOST_WORDS) if count >= RAREST]
-    ids = {word: row for row, (word, _) in enumerate(known)}
-    rows = np.fromiter((ids.get(word, -1) for words in split for word in words), np.int32)
-    owner = np.repeat(np.arange(len(split), dtype=np.int32), [len(words) for words in split])
-    rows, owner = rows[rows >= 0], owner[rows >= 0]
-    vectors = cooccurrence_vectors(rows, owner, len(ids), window=WINDOW, dimensions=DIMENSIONS, seed=seed)
-    return WordVectors(ids, vectors, np.asarray([count for _, count in known], np.float32))
+def shared_vectors(
+    texts: Mapping[str, list[str]], things: Sequence[Thing], *, dimensions: int, seed: int = 0
+) -> dict[str, WordVectors]:
+    """Returns the words of every language as vectors in one space; no text need be a translation of another.
 
-
-def cooccurrence_vectors(
-    rows: np.ndarray, owner: np.ndarray, number: int, *, window: int, dimensions: int, seed: int
-) -> np.ndarray:
-    """Returns vectors (number, D) float32 of length 1 of what stands near what.
-
-    Positive pointwise mutual information with smoothed contexts, reduced by a singular value decomposition.
-    Source: Levy and Goldberg (2014), Neural Word Embedding as Implicit Matrix Factorization; smoothing by 0.75
-    and square roots of the singular values from Levy, Goldberg and Dagan (2015), sections 3.1 and 3.3.
+    A word's coordinates are at first the things of all languages: the information that it gives of what is named
+    near it, and what it names itself. One singular value decomposition over the words of all languages makes them
+    few. Words that look alike in Latin letters name a thing too. Source: ours.
 
     Args:
-        rows: Running text (N,) as numbers below `number`.
-        owner: The text (N,) that each belongs to; nothing is near what is in another text.
-        number: How many different things there are.
-        window: Places to either side that count as near.
+        texts: Language -> its sentences.
+        things: Language -> words for it; of phrases, only those that are one word count.
         dimensions: D.
         seed: Of the decomposition.
     """
-    together = sparse.csr_matrix((number, number), dtype=np.float32)
-    for distance in range(1, window + 1):
-        same = owner[:-distance] == owner[distance:]
-        pair = (rows[:-distance][same], rows[distance:][same])
-        together = together + sparse.coo_matrix((np.ones(same.sum(), np.float32), pair), shape=together.shape).tocsr()
-    pairs = (together + together.T).tocoo()
-    contexts = np.bincount(pairs.col, pairs.data, number) ** 0.75
-    contexts *= pairs.data.sum() / contexts.sum()
-    words = np.bincount(pairs.row, pairs.data, number)
-    information = np.log(pairs.data * pairs.data.sum() / (words[pairs.row] * contexts[pairs.col]))
-    positive = information > 0
-    matrix = sparse.coo_matrix(
-        (information[positive], (pairs.row[positive], pairs.col[positive])), shape=(number, number), dtype=np.float32
-    )
-    left, sizes, _ = randomized_svd(matrix.tocsr(), min(dimensions, number - 1), n_iter=3, random_state=seed)  # pyright: ignore[reportArgumentType]
-    vectors = unit((left * np.sqrt(sizes)).astype(np.float32))
-    return unit(vectors - vectors.mean(0))
-
-
-def aligned(own: WordVectors, pivot: WordVectors, names: list[tuple[str, str]]) -> WordVectors:
-    """Returns a language's vectors turned so that words which mean the same lie near the pivot's.
-
-    An orthogonal map, first from names known in both languages and words that look alike in Latin letters, then
-    from mutual nearest neighbours too, in a few rounds. Source: Artetxe, Labaka and Agirre (2018), A robust
-    self-learning method for fully unsupervised cross-lingual mappings, here with a seed dictionary; hubness
-    correction (CSLS) of Conneau et al. (2018), section 2.3.
-
-    Args:
-        own: The language's vectors.
-        pivot: The vectors to turn them to, of the same width.
-        names: Pairs (own name, pivot's name); names of several words are left out.
-    """
-    seeds = _cognates(own, pivot)
-    for name, other in names:
-        found = own.rows(name), pivot.rows(other)
-        if len(found[0]) == len(stems(name)) == 1 and len(found[1]) == len(stems(other)) == 1:
-            seeds.add((found[0][0], found[1][0]))
-    return WordVectors(own.ids, own.vectors @ rotation(own.vectors, pivot.vectors, seeds), own.counts)
-
-
-def rotation(own: np.ndarray, pivot: np.ndarray, seeds: set[tuple[int, int]]) -> np.ndarray:
-    """Returns the orthogonal map (D, D) of one set of vectors to another; the most frequent come first in both.
-
-    Args:
-        own: Vectors (N, D).
-        pivot: Vectors (M, D).
-        seeds: Pairs of rows that mean the same.
-    """
-    first, second = own[:MATCHED_WORDS], pivot[:MATCHED_WORDS]
-    turn, pairs = np.eye(own.shape[1], dtype=np.float32), seeds
-    for round_number in range(ROUNDS):
-        if round_number:
-            pairs = seeds | _mutual_nearest(first @ turn, second)
-        if not pairs:  # nothing in common, so no map is better than another
-            break
-        chosen = np.asarray(sorted(pairs))
-        left, _, right = np.linalg.svd(own[chosen[:, 0]].T @ pivot[chosen[:, 1]])
-        turn = left @ right
-    return turn
-
-
-def _cognates(own: WordVectors, pivot: WordVectors) -> set[tuple[int, int]]:
-    romanised = {latin_letters(word): row for word, row in reversed(pivot.ids.items())}
-    found = set()
-    for word, row in own.ids.items():
-        latin = latin_letters(word)
-        if len(latin) >= COGNATE_LETTERS and latin in romanised:
-            found.add((row, romanised[latin]))
+    named = [_single_words(thing) for thing in things]
+    known = {}
+    for language, of_language in texts.items():
+        known[language] = _Counted.of(of_language, {word for thing in named for word in thing.get(language, ())})
+    named += _cognates(known)
+    parts = []
+    for language, words in known.items():
+        names = _names(words, [thing.get(language, ()) for thing in named])
+        shares = sparse.diags_array(1 / np.maximum(names.sum(1), 1)) @ names
+        near = neighbour_counts(words.rows, words.owner, len(words.ids), window=WINDOW) @ shares
+        parts.append(_unit_rows(information(near)) + NAMED * _unit_rows(names))
+    every = reduced(sparse.vstack(parts).tocsr(), dimensions, seed=seed)
+    found, first = {}, 0
+    for language, words in known.items():
+        own = every[first : first + len(words.ids)]
+        found[language] = WordVectors(words.ids, centred(own), words.counts)
+        first += len(words.ids)
     return found
 
 
-def _mutual_nearest(first: np.ndarray, second: np.ndarray) -> set[tuple[int, int]]:
-    near = first @ second.T
-    k = min(NEIGHBOURS, *near.shape)
-    rows = np.partition(near, -k, axis=1)[:, -k:].mean(1)
-    columns = np.partition(near, -k, axis=0)[-k:].mean(0)
-    near = 2 * near - rows[:, None] - columns[None]
-    forth, back = near.argmax(1), near.argmax(0)
-    return {(row, int(column)) for row, column in enumerate(forth) if back[column] == row}
+@dataclass(frozen=True)
+class _Counted:
+    """Running text of one language: `ids` word -> row, `counts` (N,), the `rows` of all places and their texts."""
+
+    ids: dict[str, int]
+    counts: np.ndarray
+    rows: np.ndarray
+    owner: np.ndarray
+
+    @classmethod
+    def of(cls, texts: list[str], names: set[str]) -> _Counted:
+        """Words of texts, and names that may stand in none."""
+        split = [stems(text) for text in texts]
+        counts = Counter(word for words in split for word in words)
+        known = [(word, count) for word, count in counts.most_common(MOST_WORDS) if count >= RAREST]
+        known += [(word, 1) for word in sorted(names - {word for word, _ in known})]
+        ids = {word: row for row, (word, _) in enumerate(known)}
+        rows = np.fromiter((ids.get(word, -1) for words in split for word in words), np.int32)
+        owner = np.repeat(np.arange(len(split), dtype=np.int32), [len(words) for words in split])
+        return cls(ids, np.asarray([count for _, count in known], np.float32), rows[rows >= 0], owner[rows >= 0])
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Returns rows made of length 1; rows of zeros stay."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+def _single_words(thing: Thing) -> dict[str, set[str]]:
+    """The stems of the words for a thing; all pairs of characters of a Chinese one."""
+    found = {}
+    for language, words in thing.items():
+        split = [stems(word) for word in words]
+        found[language] = {stem for of_word in split if len(of_word) == 1 or _is_han(of_word) for stem in of_word}
+    return found
+
+
+def _is_han(words: Sequence[str]) -> bool:
+    return bool(words) and all("\u3040" <= word[0] <= "\u9fff" for word in words)
+
+
+def _cognates(known: Mapping[str, _Counted]) -> list[dict[str, set[str]]]:
+    """Things that words of two languages or more name in like letters."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for language, words in known.items():
+        for word in words.ids:
+            latin = "" if _is_han([word]) else latin_letters(word)
+            if len(latin) >= COGNATE_LETTERS:
+                found[latin][language].add(word)
+    return [thing for thing in found.values() if len(thing) > 1]
+
+
+def _names(words: _Counted, named: Sequence[set[str] | tuple[()]]) -> Sparse:
+    """1 where a word (N,) names a thing (C,)."""
+    pairs = [(words.ids[word], thing) for thing, own in enumerate(named) for word in own if word in words.ids]
+    rows, columns = np.asarray(pairs, np.int32).reshape(-1, 2).T
+    return sparse.csr_array((np.ones(len(pairs), np.float32), (rows, columns)), shape=(len(words.ids), len(named)))
+
+
+def _unit_rows(matrix: Sparse) -> Sparse:
+    sizes = np.sqrt(matrix.multiply(matrix).sum(1))
+    return sparse.diags_array(1 / np.maximum(sizes, 1e-9).astype(np.float32)) @ matrix
 
 
 def latin_letters(word: str) -> str:

@@ -1,0 +1,88 @@
+"""What a text is about: what is drawn, and that an encoder learns to say it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lingport.pretrain.backbone import new_backbone
+from lingport.pretrain.corpus import encode_texts
+from lingport.pretrain.meaning import Meanings
+from lingport.pretrain.recipe import ModelShape
+from lingport.pretrain.vocabulary import train_vocabulary
+from lingport.pretrain.word_vectors import shared_vectors
+
+THINGS = [
+    ["salt", "wave", "shore", "sail"],
+    ["judge", "crime", "trial", "court"],
+    ["cattle", "barley", "plough", "barn"],
+]
+
+
+@pytest.fixture(scope="module")
+def meanings() -> Meanings:
+    rng = np.random.default_rng(0)
+    texts = {
+        language: [
+            " ".join(f"{word}{ending}" for word in rng.choice(THINGS[rng.integers(3)], 3, replace=False))
+            for _ in range(400)
+        ]
+        for language, ending in (("en", ""), ("xx", "oqu"))
+    }
+    things = [{"en": [word], "xx": [f"{word}oqu"]} for words in THINGS for word in words]
+    tokenizer = train_vocabulary([*texts["en"], *texts["xx"]], size=400)
+    vectors = shared_vectors(texts, things, dimensions=8)
+    corpus = encode_texts(tokenizer, texts)
+    return Meanings(vectors, corpus, np.asarray([0.5, 0.5]), things, tokenizer, width=32, seed=1)
+
+
+def test_texts_of_a_step_are_of_all_languages_and_have_vectors(meanings):
+    rng = np.random.default_rng(1)
+    seen: set[int] = set()
+    of_both = 0
+    for _ in range(60):
+        texts, wanted = meanings.draw(rng, num_tokens=400)
+        assert wanted.shape == (len(texts), 8)
+        assert bool(wanted.any(1).all())
+        seen.add(max(len(text.split()) for text in texts))
+        of_both += len({text.endswith("oqu") for text in texts}) == 2
+    assert of_both > 40
+    assert seen == {1, 2, 3}  # parts of texts, from one word to all three
+
+
+def test_the_directions_are_the_same_for_a_seed_and_orthonormal(meanings):
+    assert torch.allclose(meanings.directions.T @ meanings.directions, torch.eye(8), atol=1e-5)
+
+
+def test_an_encoder_learns_to_say_it_in_both_languages(meanings):
+    shape = ModelShape(d_model=32, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=4)
+    model = new_backbone(shape, vocab_size=len(meanings.tokenizer), seed=1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    rng = np.random.default_rng(2)
+    losses = []
+    for _ in range(60):
+        loss = meanings.loss(model, rng, num_tokens=300)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert np.mean(losses[:5]) > 0.4
+    assert np.mean(losses[-10:]) < 0.1
+    assert not any("decoder" in name and parameter.grad is not None for name, parameter in model.named_parameters())
+
+
+def test_embeddings_say_it_before_any_training(meanings):
+    shape = ModelShape(d_model=32, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=4)
+    losses = []
+    for is_given in (False, True):
+        model = new_backbone(shape, vocab_size=len(meanings.tokenizer), seed=1)
+        before = model.shared.weight.detach().clone()
+        if is_given:
+            meanings.add_to_embeddings(model, np.random.default_rng(3), num_texts=2000)
+            added = model.shared.weight.detach() - before
+            assert added.pow(2).mean().item() == pytest.approx(before.pow(2).mean().item(), rel=1e-3)
+        with torch.no_grad():
+            rng = np.random.default_rng(2)
+            losses.append(np.mean([meanings.loss(model, rng, num_tokens=300).item() for _ in range(20)]))
+    assert losses[0] > 0.4 > 0.2 > losses[1]
