@@ -91,6 +91,20 @@ def test_even_heads_carry_what_tells_one_text_from_another():
             assert not len(changed)
 
 
+def test_even_heads_carry_nothing_outside_of_given_directions():
+    model = new_backbone(shape(d_model=32, num_heads=4), vocab_size=64, seed=1)
+    hold_even_heads(model, 1)
+    within = torch.linalg.qr(torch.randn(32, 6, generator=torch.Generator().manual_seed(2))).Q
+    ids = np.random.default_rng(0).integers(5, 60, 4000).astype(np.int32)
+    before = [block.layer[1].EncDecAttention.v.weight[-4:].detach().clone() for block in model.decoder.block]
+    carry_summaries(
+        model, {"en": TokenText(ids, np.arange(0, 4000, 40), [""] * 100)}, 1, share=0.5, seed=0, within=within
+    )
+    values = [block.layer[1].EncDecAttention.v.weight[-4:].detach() for block in model.decoder.block]
+    torch.testing.assert_close(values[0] @ within @ within.T, values[0], rtol=1e-3, atol=1e-4)
+    assert torch.equal(values[1], before[1])  # two of six directions are left, too few for another head
+
+
 def test_half_of_the_variance_comes_from_the_text():
     model = new_backbone(shape(d_model=64), vocab_size=500, seed=1)
     before = model.shared.weight.detach().clone()

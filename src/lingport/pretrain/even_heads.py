@@ -19,6 +19,7 @@ from lingport.pretrain.corpus import TokenText
 NUM_TEXTS = 1600
 TEXT_LENGTH = 32  # pieces
 TEXTS_AT_ONCE = 32
+_FAINT = 1e-4  # of the first component's size: less is rounding
 
 
 def hold_even_heads(model: MT5ForConditionalGeneration, num_heads: int) -> None:
@@ -31,7 +32,13 @@ def hold_even_heads(model: MT5ForConditionalGeneration, num_heads: int) -> None:
 
 @torch.no_grad()
 def carry_summaries(
-    model: MT5ForConditionalGeneration, corpus: dict[str, TokenText], num_heads: int, *, share: float, seed: int
+    model: MT5ForConditionalGeneration,
+    corpus: dict[str, TokenText],
+    num_heads: int,
+    *,
+    share: float,
+    seed: int,
+    within: Tensor | None = None,
 ) -> None:
     """Makes even heads carry what the encoder says of a whole text, in place of what they carried.
 
@@ -45,13 +52,17 @@ def carry_summaries(
         num_heads: Even heads per block.
         share: Size of what the heads of a block add, over the size of the decoder's state there.
         seed: Of the choice of texts.
+        within: Orthonormal directions (D, K) of the encoder's states: only these are carried; None: all.
     """
     means, sizes = _whole_texts(model, corpus, seed=seed)
     centred = means - means.mean(0)
     usual = torch.nn.functional.normalize(means.mean(0), dim=0)
     centred = centred - (centred @ usual)[:, None] * usual
+    if within is not None:
+        centred = centred @ within @ within.T
     _, spread, directions = torch.linalg.svd(centred, full_matrices=False)
-    spread = (spread / len(means) ** 0.5).clamp(min=1e-6)
+    known = spread > _FAINT * spread[0]
+    directions, spread = directions[known], spread[known] / len(means) ** 0.5
     first = 0
     for (attention, even), size in zip(_heads(model, num_heads), sizes, strict=True):
         own = slice(first, first + even.stop - even.start)

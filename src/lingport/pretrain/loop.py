@@ -90,7 +90,8 @@ def _train_stage(run: Run, stage: Stage) -> None:
         run.meanings.add_to_embeddings(run.model, np.random.default_rng((run.recipe.seed, 2, clock.stage)))
     if stage.summaries and not clock.step:
         num_heads, seed = run.recipe.model.even_heads, run.recipe.seed
-        carry_summaries(run.model, run.corpus, num_heads, share=stage.summaries, seed=seed)
+        within = run.meanings.directions if stage.meaning else None
+        carry_summaries(run.model, run.corpus, num_heads, share=stage.summaries, seed=seed, within=within)
     recent: list[torch.Tensor] = []
     batches: list[TokenBatch] = []
     checked = saved = clock.total_seconds
