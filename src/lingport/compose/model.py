@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lingport.backbones.base import Backbone
+from lingport.backbones.packing import Packing
 from lingport.compose.active import Active
 from lingport.compose.composition import Composition
 from lingport.compose.decode import Generated, candidate_scores, greedy
@@ -155,15 +156,19 @@ class ComposedModel:
                 return out.row_loss
             even = (out.logits.float().log_softmax(-1).mean(-1) * (labels != IGNORED)).sum(1)
             return out.row_loss.lerp(-even, smoothing)
+        model, layout = self.backbone.model, self.backbone.layout
         embeds, mask = self._inputs(input_ids, attention_mask)
-        model = self.backbone.model
         decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
-        with self.backbone.layout.without_head():
-            hidden = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids).logits
         counted = labels != IGNORED
+        with layout.without_head():
+            if layout.packs:
+                hidden = self._packed_hidden(embeds, mask.bool(), decoder_ids, counted)
+            else:
+                out = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids)
+                hidden = out.logits[counted]
         smoothing_n = None if smoothing is None else smoothing[:, None].expand_as(labels)[counted]
         head = model.get_output_embeddings().weight
-        losses = frozen_head_loss(hidden[counted], head, labels[counted], smoothing_n=smoothing_n)
+        losses = frozen_head_loss(hidden, head, labels[counted], smoothing_n=smoothing_n)
         return losses.new_zeros(labels.shape).masked_scatter(counted, losses).sum(1)
 
     def generate(
@@ -246,14 +251,36 @@ class ComposedModel:
         embeds, mask = self._active.put_before(embeds, mask)
         return self._active.transform_input(embeds), mask
 
+    def _packed_hidden(self, embeds_bsd: Tensor, is_source_bs: Tensor, ids_bt: Tensor, counted_bt: Tensor) -> Tensor:
+        """Returns the last hidden states (N, D) of the counted target tokens; no padding is computed."""
+        is_target_bt = counted_bt.flip(1).cummax(1).values.flip(1)  # up to a row's last counted token
+        is_target_bt[:, 0] = True
+        rows_of = [mask.nonzero()[:, 0].tolist() for mask in (is_source_bs, is_target_bt)]
+        lengths = [mask.sum(1).tolist() for mask in (is_source_bs, is_target_bt)]
+        packing = Packing(*lengths, acting=[self._active.select(rows) for rows in rows_of])
+        with self.backbone.layout.packed(packing):
+            hidden = self._run(
+                self.backbone.model,
+                inputs_embeds=embeds_bsd[is_source_bs][None],
+                decoder_input_ids=ids_bt[is_target_bt][None],
+            ).logits[0]
+        return hidden[counted_bt[is_target_bt]]
+
+    def _transform(self, path: str, output: Tensor, read: Tensor) -> Tensor:
+        layout = self.backbone.layout
+        if layout.packing is None:
+            return self._active.transform(path, output, read)
+        active = layout.packing.acting[layout.is_of_targets(path)]
+        return active.transform(path, output[0], read[0])[None]
+
     def _keep_rows(self, rows: Sequence[int]) -> None:
         self._active = self._active.select(rows)
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], Any]:
         def hook(_module: nn.Module, inputs: Any, output: Any) -> Any:
             if isinstance(output, tuple):  # an attention sublayer gives its hidden states first
-                return self._active.transform(path, output[0], inputs[0]), *output[1:]
-            return self._active.transform(path, output, inputs[0])
+                return self._transform(path, output[0], inputs[0]), *output[1:]
+            return self._transform(path, output, inputs[0])
 
         return hook
 
