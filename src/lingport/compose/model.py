@@ -25,6 +25,8 @@ from lingport.compose.loss import frozen_head_loss
 from lingport.data.batch import IGNORED, Row, collate, tokenize
 from lingport.errors import CompositionError
 
+_ENCODED_AT_ONCE = 2048  # tokens: what is computed of them fits into a processor's cache
+
 
 @dataclass(frozen=True)
 class Output:
@@ -189,12 +191,13 @@ class ComposedModel:
         self, input_ids: Tensor, attention_mask: Tensor | None = None, *, max_new_tokens: int = 30
     ) -> Generated:
         """Returns greedy token ids per row with their log-likelihoods; see `generate`."""
-        embeds, mask = self._inputs(input_ids, attention_mask)
+        encoded, mask = self._encoded(*self._inputs(input_ids, attention_mask))
         active = self._active
         try:
-            return self._run_weights(
-                lambda: greedy(self.backbone.model, embeds, mask, max_new_tokens, keep_rows=self._keep_rows)
-            )
+            with self.backbone.layout.without_head():
+                return self._run_weights(
+                    lambda: greedy(self.backbone.model, encoded, mask, max_new_tokens, keep_rows=self._keep_rows)
+                )
         finally:
             self._active = active
 
@@ -219,12 +222,13 @@ class ComposedModel:
         tokenizer = self.backbone.tokenizer
         rows = [Row((), tokenize(tokenizer, candidate)[0]) for candidate in candidates]
         labels = collate(rows, pad_id=tokenizer.pad_token_id).labels.to(self.backbone.device)
-        embeds, mask = self._inputs(input_ids, attention_mask)
+        encoded, mask = self._encoded(*self._inputs(input_ids, attention_mask))
         active = self._active
         try:
-            return self._run_weights(
-                lambda: candidate_scores(self.backbone.model, embeds, mask, labels, keep_rows=self._keep_rows)
-            )
+            with self.backbone.layout.without_head():
+                return self._run_weights(
+                    lambda: candidate_scores(self.backbone.model, encoded, mask, labels, keep_rows=self._keep_rows)
+                )
         finally:
             self._active = active
 
@@ -250,6 +254,25 @@ class ComposedModel:
         embeds = self._run_weights(lambda: self.backbone.layout.input_embeddings(input_ids))
         embeds, mask = self._active.put_before(embeds, mask)
         return self._active.transform_input(embeds), mask
+
+    def _encoded(self, embeds_bsd: Tensor, mask_bs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what the encoder gives (B, S, D), and the mask."""
+        encoder = self.backbone.model.get_encoder()
+        if not self.backbone.layout.packs or self._active.weights is not None:
+            run = self._run_weights(lambda: encoder(inputs_embeds=embeds_bsd, attention_mask=mask_bs))
+            return run.last_hidden_state, mask_bs
+        found = torch.zeros_like(embeds_bsd)
+        is_token_bs = mask_bs.bool()
+        lengths = is_token_bs.sum(1)
+        part = (lengths.cumsum(0) - 1) // _ENCODED_AT_ONCE
+        for rows in torch.arange(len(lengths)).split(part.unique_consecutive(return_counts=True)[1].tolist()):
+            own = torch.zeros_like(is_token_bs)
+            own[rows] = is_token_bs[rows]
+            acting = self._active.select(own.nonzero()[:, 0].tolist())
+            packing = Packing(lengths[rows].tolist(), [1] * len(rows), acting=(acting, acting))
+            with self.backbone.layout.packed(packing):
+                found[own] = encoder(inputs_embeds=embeds_bsd[own][None]).last_hidden_state[0]
+        return found, mask_bs
 
     def _packed_hidden(self, embeds_bsd: Tensor, is_source_bs: Tensor, ids_bt: Tensor, counted_bt: Tensor) -> Tensor:
         """Returns the last hidden states (N, D) of the counted target tokens; no padding is computed."""
