@@ -3,15 +3,18 @@
     python -m benchmarks.cells_by_process ../shared/data --backbone nano --examples 50 --pairs 3
     python -m benchmarks.cells_by_process ../shared/data --backbone mt5-small --examples 50 --pairs 1
 
-WikiANN in five languages and XNLI in five, each with an adapter above an adapter and a prompt above a prompt. One side
-is a process for all cells as `lingport run` evaluates them, each test set read once. The other is a process for each
-cell, one after the other, with the model's own code. Both generate their answers greedily. Times are of whole
-processes: imports, loading and answers. Modules are new and random: what is measured is time, not quality.
+WikiANN in five languages and XNLI in five, each with an adapter above an adapter and with a prompt. One side is a
+process for all cells as `lingport run` evaluates them. The others are a process for each cell, one after the other:
+`adapters` or `peft` with transformers' `generate`, and, with `--own`, this package with the model's own code. All
+answer greedily, in the same dtype, with as many threads. Times are of whole processes: imports, loading and answers.
+Examples are prepared, for `generate` down to the token ids. Modules are new and random: what is measured is time, not
+quality.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
@@ -24,16 +27,19 @@ from typing import Any
 import torch
 
 from benchmarks.mixed_evaluation import module
-from lingport.backbones.base import EMBEDDED, Backbone
+from lingport.backbones.base import EMBEDDED, Backbone, Vocabulary
 from lingport.backbones.shapes import SHAPES, random_backbone
 from lingport.backbones.trim import save_model
+from lingport.bench.environments import environment
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.data import ExampleSource
+from lingport.data.batch import tokenize
 from lingport.data.readers import read_examples
 from lingport.evaluate.cells import Cell, evaluate_cells
+from lingport.formats.load import export_module
 from lingport.modules.store import load_module, save_module
-from lingport.tasks.base import Example, Task
+from lingport.tasks.base import Example
 from lingport.tasks.catalogue import load_task
 
 NER = {"format": "columns", "path": "ner/wikiann/{language}/test.conllu.xz"}
@@ -43,26 +49,59 @@ TESTS = [
     *(("ner", language, NER) for language in ("en", "de", "es", "ru")), ("ner", "sk", NER_SK),
     *(("nli", language, NLI) for language in ("en", "de", "es", "ru", "bg")),
 ]  # fmt: skip
-CELLS = [(test, letter) for letter in "ap" for test in TESTS]
+#: configuration -> letter of its modules, the parts that it has, and who else computes it
+CONFIGURATIONS = {"la+ta": ("a", ("l", "t"), "adapters"), "tp": ("p", ("t",), "peft")}
+CELLS = [(test, configuration) for configuration in CONFIGURATIONS for test in TESTS]
 
 
-def answer(data: Path, backbone: str, folder: Path, only: int | None, num_examples: int) -> None:
-    """Evaluates all cells, or one of them the plain way."""
-    loaded = Backbone.load(backbone, dtype="auto", device="cpu")
-    tests: dict[tuple[str, str], tuple[Task[Any, Any], list[Example]]] = {}
+def answer(folder: Path, backbone: str, dtype: str, only: int | None) -> None:
+    """Evaluates all cells, or one of them the plain way, and writes the outputs."""
+    loaded = Backbone.load(backbone, dtype=dtype, device="cpu")
+    tests: dict[tuple[str, str], tuple[Any, list[Example]]] = {}
     cells = []
-    for (name, language, source), letter in CELLS if only is None else [CELLS[only]]:
+    for (name, language, _), configuration in CELLS if only is None else [CELLS[only]]:
         if (name, language) not in tests:
-            task = load_task(name)
-            place = source | {"path": str(data / source["path"].format(language=language)), "limit": num_examples}
-            found = read_examples(ExampleSource.model_validate(place), language=language, task=task.name)
-            tests[name, language] = task, found
-        task, examples = tests[name, language]
-        parts = [load_module(folder / f"{role}{letter}-{language}-{name}", loaded) for role in ("l", "t")]
-        cells.append(Cell(task, examples, language, Composition(language=parts[0], task=parts[1])))
+            examples = json.loads((folder / f"{name}-{language}.examples.json").read_text("utf-8"))
+            tests[name, language] = load_task(name), examples
+        letter, parts, _ = CONFIGURATIONS[configuration]
+        acting = {part: load_module(folder / f"{part}{letter}-{language}-{name}", loaded) for part in parts}
+        cells.append(Cell(*tests[name, language], language, Composition(acting.get("l"), acting["t"])))
     with nullcontext() if only is None else loaded.plain():
         found = evaluate_cells(ComposedModel(loaded), cells)
-    assert all(len(each.predictions) == num_examples for each in found)
+    outputs = [[prediction.text for prediction in each.predictions] for each in found]
+    (folder / "outputs.json").write_text(json.dumps(outputs), "utf-8")
+
+
+def prepare(data: Path, folder: Path, name: str, dtype: str, num_examples: int) -> str:
+    """Writes backbone, modules and examples for all sides; returns where the backbone is."""
+    place = str(EMBEDDED.get(name, name))
+    if name in SHAPES:
+        made = random_backbone(name, dtype=torch.bfloat16)
+        place = str(folder / name)
+        save_model(made.model, Path(place))
+        made.tokenizer.save_pretrained(place)
+    backbone = Backbone.load(place, dtype=dtype, device="cpu")
+    for task_name, language, source in TESTS:
+        task = load_task(task_name)
+        settings = source | {"path": str(data / source["path"].format(language=language)), "limit": num_examples}
+        examples = read_examples(ExampleSource.model_validate(settings), language=language, task=task.name)
+        (folder / f"{task_name}-{language}.examples.json").write_text(json.dumps(examples), "utf-8")
+        asked = {
+            "input_ids": [
+                tokenize(backbone.tokenizer, task.render(example, language).input, task.max_input_tokens)[0]
+                for example in examples
+            ],
+            "max_new_tokens": task.max_new_tokens(backbone.tokenizer, language),
+        }
+        (folder / f"{task_name}-{language}.questions.json").write_text(json.dumps(asked), "utf-8")
+    for number, ((task_name, language, _), configuration) in enumerate(CELLS):
+        letter, parts, library = CONFIGURATIONS[configuration]
+        for at, part in enumerate(parts):
+            own = module(letter, backbone, 2 * number + at)
+            where = f"{part}{letter}-{language}-{task_name}"
+            save_module(own, folder / where)
+            export_module(own, folder / library / where, backbone, to="adapterhub" if letter == "a" else "peft")
+    return place
 
 
 def main() -> None:
@@ -72,46 +111,69 @@ def main() -> None:
     parser.add_argument("--backbone", default="nano", help="nano, or mt5-small with random weights")
     parser.add_argument("--examples", type=int, default=50, help="of a cell")
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--modules", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--own", action="store_true", help="also a process per cell of this package, computed plainly")
+    parser.add_argument("--answer", help=argparse.SUPPRESS)
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.modules is not None:
-        answer(arguments.data, arguments.backbone, arguments.modules, arguments.only, arguments.examples)
+    torch.set_num_threads(arguments.threads)
+    if arguments.answer is not None:
+        answer(arguments.data, arguments.answer, arguments.dtype, arguments.only)
         return
     if not arguments.data.is_dir():
         sys.exit(f"skipped: there is no {arguments.data}")
+    pythons = {library: str(environment(library)) for _, _, library in CONFIGURATIONS.values()}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        place = arguments.backbone
-        if place in SHAPES:
-            backbone = random_backbone(place, dtype=torch.bfloat16)
-            place = str(folder / place)
-            save_model(backbone.model, Path(place))
-            backbone.tokenizer.save_pretrained(place)
-        backbone = Backbone.load(place, dtype="auto", device="cpu")
-        for number, ((task, language, _), letter) in enumerate(CELLS):
-            for role in ("l", "t"):
-                own = module(letter, backbone, number)
-                save_module(own, folder / f"{role}{letter}-{language}-{task}")
+        place = prepare(arguments.data, folder, arguments.backbone, arguments.dtype, arguments.examples)
+        tokenizer = Vocabulary.load(place).tokenizer
+        threads = str(arguments.threads)
+        own = [sys.executable, "-m", "benchmarks.cells_by_process", name, "--answer", place]
+        own += ["--dtype", arguments.dtype, "--threads", threads]
 
-        def seconds(only: int | None) -> float:
-            command = [sys.executable, "-m", "benchmarks.cells_by_process", str(arguments.data), "--backbone", place]
-            command += ["--modules", name, "--examples", str(arguments.examples)]
-            start = time.perf_counter()
-            subprocess.run([*command, *([] if only is None else ["--only", str(only)])], check=True)
-            return time.perf_counter() - start
+        def of_peer(number: int) -> list[str]:
+            (task, language, _), configuration = CELLS[number]
+            letter, parts, library = CONFIGURATIONS[configuration]
+            command = [pythons[library], str(Path(__file__).with_name("generate_peer.py")), library, place]
+            command += [arguments.dtype, threads, f"{name}/{task}-{language}.questions.json", f"{name}/peer.json"]
+            return [*command, *(f"{name}/{library}/{part}{letter}-{language}-{task}" for part in parts)]
 
-        ratios = []
+        sides = {"generate": of_peer}
+        if arguments.own:
+            sides["our plain path"] = lambda number: [*own, "--only", str(number)]
+        ratios: dict[str, list[float]] = {side: [] for side in sides}
         for _ in range(arguments.pairs):
-            together = seconds(None)
-            apart = sum(seconds(number) for number in range(len(CELLS)))
-            ratios.append(apart / together)
-            print(
-                f"one process {together:.1f} s, {len(CELLS)} processes {apart:.1f} s, ratio {ratios[-1]:.1f}",
-                flush=True,
-            )
+            together = seconds(own)
+            ours = json.loads((folder / "outputs.json").read_text("utf-8"))
+            for side, command in sides.items():
+                apart, same = [], []
+                for number in range(len(CELLS)):
+                    apart.append(seconds(command(number)))
+                    if side == "generate":
+                        theirs = json.loads((folder / "peer.json").read_text("utf-8"))
+                        texts = [text.strip() for text in tokenizer.batch_decode(theirs, skip_special_tokens=True)]
+                        same += [one == other for one, other in zip(ours[number], texts, strict=True)]
+                ratios[side].append(sum(apart) / together)
+                agreed = f", same outputs {sum(same) / len(same):.0%}" if same else ""
+                print(
+                    f"one process {together:.1f} s, {len(CELLS)} processes ({side}) {sum(apart):.1f} s, "
+                    f"ratio {ratios[side][-1]:.1f}{agreed}",
+                    flush=True,
+                )
         shown = arguments.backbone if arguments.backbone in EMBEDDED else f"random {arguments.backbone}"
-        print(f"{shown}, {backbone.dtype}, {arguments.examples} examples a cell: ratio {statistics.median(ratios):.1f}")
+        for side, found in ratios.items():
+            print(
+                f"{shown}, {arguments.dtype}, {threads} threads, {arguments.examples} examples a cell, against {side}: "
+                f"ratio {statistics.median(found):.1f}"
+            )
+
+
+def seconds(command: list[str]) -> float:
+    """Returns how long a process takes."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ def prompts(own):
 
 
 def encoder_input(model, call):
-    """What reaches the encoder while `call` runs."""
+    """What reaches the encoder while `call` runs, with padded rows, which can be told apart."""
     seen = []
+    packs, model.backbone.layout.packs = model.backbone.layout.packs, False
     encoder = model.backbone.model.get_encoder()
     hook = encoder.register_forward_pre_hook(
         lambda _module, _args, kwargs: seen.append((kwargs["inputs_embeds"], kwargs["attention_mask"])),
@@ -36,6 +37,7 @@ def encoder_input(model, call):
             call()
     finally:
         hook.remove()
+        model.backbone.layout.packs = packs
     assert len(seen) == 1, "the encoder runs once"
     return seen[0]
 

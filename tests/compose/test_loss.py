@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from lingport.compose.composition import Composition
-from lingport.compose.loss import frozen_head_loss
+from lingport.compose.loss import frozen_head_loss, most_likely
 from lingport.compose.model import ComposedModel
 from tests.conftest import GOLDEN
 
@@ -68,3 +68,16 @@ def test_row_losses_are_those_of_the_forward_pass(backbone, golden_modules):
         found.append((losses.detach(), golden_modules["ta"].get_parameter("up_weight").grad.clone()))
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
     assert "forward" not in vars(backbone.model.lm_head)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_most_likely_token_is_that_of_all_scores(monkeypatch, dtype):
+    monkeypatch.setattr("lingport.compose.loss._SCORES_ON_CPU", 300)  # several tiles, the last one partial
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(100, 8, generator=generator).to(dtype)
+    hidden = torch.randn(10, 8, generator=generator).to(dtype)
+    token, likelihood = most_likely(hidden, weight)
+    scores = (hidden @ weight.T).float().log_softmax(-1)
+    assert token.tolist() == scores.argmax(-1).tolist()
+    assert len(set((token // 30).tolist())) > 2, "tokens of several tiles"
+    torch.testing.assert_close(likelihood, scores.max(-1).values, rtol=0, atol=1e-6 if dtype == torch.float32 else 0.02)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingport.data.batch import IGNORED, Row, by_length, collate, parts_by_length, tokenize
+from lingport.data.batch import IGNORED, Row, by_length, collate, parts_by_length, parts_by_tokens, tokenize
 from lingport.data.chunks import token_chunks
 from lingport.data.order import EpochOrder, generator
 from lingport.errors import DataError
@@ -130,3 +130,16 @@ def test_parts_hold_every_row_once_and_cost_least(lengths, part_cost, max_tokens
         if fits:
             found.append(sum(sizes) + part_cost * len(divided))
     assert sum(_tokens(rows, parts)) + part_cost * len(parts) == min(found)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4)), min_size=1, max_size=12), st.integers(1, 60))
+def test_parts_without_padding_hold_every_row_once_and_keep_to_their_size(lengths, max_tokens):
+    rows = [Row([0] * source, [0] * target) for source, target in lengths]
+    parts = parts_by_tokens(rows, max_tokens=max_tokens)
+    order = [row for part in parts for row in part]
+    assert sorted(order) == list(range(len(rows)))
+    assert [lengths[row] for row in order] == sorted(lengths, reverse=True)
+    sizes = [sum(map(sum, (lengths[row] for row in part))) for part in parts]
+    assert all(size <= max_tokens or len(part) == 1 for size, part in zip(sizes, parts, strict=True))
+    longest = max(map(sum, lengths))
+    assert len(parts) <= max(1, -(-sum(sizes) // max(1, max_tokens - longest))) or max_tokens <= 2 * longest

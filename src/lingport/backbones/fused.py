@@ -1,13 +1,14 @@
 """Parts of a frozen T5 model computed with fewer passes over memory; the same numbers up to float rounding.
 
-What is gained: no gradient is prepared for frozen weights, backward passes reuse what the forward pass has, the
-softmax of attention is taken in place, and dropout's random numbers are 16 bits each of a fast generator. The model's
-own code stays the reference (`Backbone.plain`). Source: ours.
-Shapes: B rows, H heads, Q queries, K keys, d size of a head, D width, R inner width.
+What is gained: no gradient is prepared for frozen weights, backward passes reuse what the forward pass has, and
+dropout's random numbers are 16 bits each of a fast generator. The model's own code stays the reference
+(`Backbone.plain`). Not here: attention (`attention.py`). Source: ours.
+Shapes: B rows, D width, R inner width.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -16,20 +17,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import sdpa_mask
 
-ATTENTION = "lingport"  # name in transformers' registry of attention functions
 _CACHED_NUMBERS = 2**21  # 4 MiB of bfloat16: what is worked on at once
+_CACHED_ELEMENTWISE = 2**18  # of what only passes through
+_SLOPE_AT_0 = 2 * math.sqrt(2 / math.pi)
+_LOW_GATE = -100.0  # whose gelu and derivative are 0 in every dtype
 _LEVELS = 2**16  # a rate of dropout is met to one part in so many
 _WHOLE = {torch.bfloat16: torch.int16, torch.float32: torch.int32}  # whole numbers of the same width
-
-
-def register_attention() -> str:
-    """Makes the attention known to transformers; returns the name to set it by."""
-    AttentionInterface.register(ATTENTION, _attention)
-    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-    return ATTENTION
 
 
 def faster_parts(model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]:
@@ -63,14 +57,25 @@ def keep_mask(shape: torch.Size, rate: float, like: Tensor, generator: np.random
         generator: Where random numbers come from.
     """
     drawn, kept = _draw(shape, rate, generator)
-    scale = torch.tensor(_scale(rate), dtype=like.dtype).view(_WHOLE[like.dtype])
+    scale = torch.tensor(kept_scale(rate), dtype=like.dtype).view(_WHOLE[like.dtype])
     return drawn.sub_(kept - 1).to(scale.dtype).mul_(scale).view(like.dtype)  # the bits of the scale, or of 0
 
 
-def _drop_signs(shape: torch.Size, rate: float, like: Tensor, generator: np.random.Generator) -> Tensor:
+def drop_signs(shape: torch.Size, rate: float, like: Tensor, generator: np.random.Generator) -> Tensor:
     """Returns numbers with a minus sign where something is dropped; nothing but the sign means anything."""
     drawn, kept = _draw(shape, rate, generator)
     return drawn.sub_(kept).to(_WHOLE[like.dtype]).view(like.dtype)
+
+
+def _gate_limit(shape: torch.Size, rate: float, like: Tensor, generator: np.random.Generator) -> Tensor:
+    """Returns the largest number there is, or `_LOW_GATE` with probability `rate`."""
+    drawn, kept = _draw(shape, rate, generator)
+    highest, lowest = (
+        int(torch.tensor(value, dtype=like.dtype).view(_WHOLE[like.dtype]))
+        for value in (torch.finfo(like.dtype).max, _LOW_GATE)
+    )
+    chosen = drawn.sub_(kept).to(_WHOLE[like.dtype])  # no bit where it is kept, all bits where it is dropped
+    return chosen.bitwise_and_(highest ^ lowest).bitwise_xor_(highest).view(like.dtype)
 
 
 def _draw(shape: torch.Size, rate: float, generator: np.random.Generator) -> tuple[Tensor, int]:
@@ -86,7 +91,8 @@ def _threshold(rate: float) -> int:
     return max(1, round(rate * _LEVELS))
 
 
-def _scale(rate: float) -> float:
+def kept_scale(rate: float) -> float:
+    """Returns what dropout multiplies by what it keeps."""
     return _LEVELS / (_LEVELS - _threshold(rate))
 
 
@@ -121,37 +127,64 @@ class _FrozenNorm(torch.autograd.Function):
 
 
 def _norm(module: Any, x: Tensor) -> Tensor:
-    if _is_trained(module.weight) or x.dtype != module.weight.dtype:
+    if is_trained(module.weight) or x.dtype != module.weight.dtype:
         return type(module).forward(module, x)
     return _FrozenNorm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[return-value]
 
 
-def _is_trained(weight: Tensor) -> bool:
+def is_trained(weight: Tensor) -> bool:
+    """Returns whether a gradient of the weight is asked for."""
     return weight.requires_grad and torch.is_grad_enabled()
 
 
 class _GatedGelu(torch.autograd.Function):
-    """`gelu(gate) * value`, with dropout's mask if there is one (Shazeer 2020, arXiv 2002.05202)."""
+    """`gelu(gate) * value` (Shazeer 2020, arXiv 2002.05202), with dropout.
+
+    `0.5 x (1 + tanh u)` is `x sigmoid(2 u)`, and torch computes sigmoids three times as fast as this gelu. What is
+    dropped has a gate so low that both it and its gradient are 0, so that no mask is kept.
+    """
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        ctx.save_for_backward(gate, value, mask)
+    def forward(ctx: Any, gate: Tensor, value: Tensor, rate: float) -> Tensor:
+        shape = gate.shape
+        gate, value = gate.view(-1, shape[-1]), value.view(-1, shape[-1])
         out = torch.empty_like(gate)
-        for rows in _cached_rows(gate.shape):
-            torch.mul(F.gelu(gate[rows], approximate="tanh"), value[rows], out=out[rows])
-            if mask is not None:
-                out[rows].mul_(mask[rows])
-        return out
+        kept, drawn = (torch.empty_like(gate), noise()) if rate else (gate, None)
+        for rows in cached_rows(gate.shape, _CACHED_ELEMENTWISE):
+            x = gate[rows]
+            if drawn is not None:
+                x = torch.minimum(x, _gate_limit(x.shape, rate, x, drawn), out=kept[rows])
+            share = _slope(x).mul_(x).sigmoid_()
+            torch.mul(share.mul_(x), value[rows], out=out[rows])
+            if rate:
+                out[rows].mul_(kept_scale(rate))
+        ctx.save_for_backward(kept, value)
+        ctx.rate = rate
+        return out.view(shape)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, None]:
-        gate, value, mask = ctx.saved_tensors
+        gate, value = ctx.saved_tensors
+        shape, grads = outputs[0].shape, outputs[0].reshape(gate.shape)
         of_gate, of_value = torch.empty_like(gate), torch.empty_like(value)
-        for rows in _cached_rows(gate.shape):
-            grad = outputs[0][rows] if mask is None else outputs[0][rows] * mask[rows]
-            torch.mul(F.gelu(gate[rows], approximate="tanh"), grad, out=of_value[rows])
-            of_gate[rows] = torch.ops.aten.gelu_backward(grad * value[rows], gate[rows], approximate="tanh")
-        return of_gate, of_value, None
+        for rows in cached_rows(gate.shape, _CACHED_ELEMENTWISE):
+            x, grad = gate[rows], grads[rows]
+            if ctx.rate:
+                grad = grad * kept_scale(ctx.rate)
+            slope = _slope(x)
+            share = (slope * x).sigmoid_()
+            gelu = x * share
+            torch.mul(gelu, grad, out=of_value[rows])
+            # gelu' = share + gelu (1 - share) (2 u)', and (2 u)' is three times the slope less twice its value at 0.
+            slope.mul_(3).sub_(2 * _SLOPE_AT_0)
+            of_x = torch.addcmul(share, gelu.addcmul_(gelu, share, value=-1), slope)
+            torch.mul(of_x.mul_(grad), value[rows], out=of_gate[rows])
+        return of_gate.view(shape), of_value.view(shape), None
+
+
+def _slope(x: Tensor) -> Tensor:
+    """Returns `2 u / x` of gelu's `u = sqrt(2 / pi) (x + 0.044715 x^3)`."""
+    return (x * x).mul_(_SLOPE_AT_0 * 0.044715).add_(_SLOPE_AT_0)
 
 
 def _is_tanh_gelu(activation: Any) -> bool:
@@ -163,104 +196,12 @@ def _gated(module: Any, x: Tensor) -> Tensor:
     gate, value = module.wi_0(x), module.wi_1(x)
     rate = module.dropout.p if module.training else 0.0
     if rate and gate.device.type != "cpu":
-        return module.wo(F.dropout(_GatedGelu.apply(gate, value, None), rate))
-    return module.wo(_GatedGelu.apply(gate, value, keep_mask(gate.shape, rate, gate, noise()) if rate else None))
+        return module.wo(F.dropout(_GatedGelu.apply(gate, value, 0.0), rate))
+    return module.wo(_GatedGelu.apply(gate, value, rate))
 
 
-class _Attention(torch.autograd.Function):
-    """`dropout(softmax(q k^T + bias)) v` with a bias that needs no gradient; keeps the probabilities, not the scores.
-
-    A few rows of the batch at a time, so that the scores stay in a processor's cache. A dropped probability is kept
-    with a minus sign, so that no mask is kept.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
-        shape = torch.Size((*q.shape[:-1], k.shape[-2]))
-        kept = q.new_empty(shape) if any(ctx.needs_input_grad) else None
-        out = torch.empty_like(q)
-        generator = noise() if rate else None
-        for rows in _cached_rows(shape):
-            scores = q[rows] @ k[rows].transpose(-1, -2)
-            if bias is not None:
-                scores += bias if len(bias) == 1 else bias[rows]
-            shares = torch.softmax(scores, dim=-1, out=scores if kept is None or rate else kept[rows])
-            if generator is not None:
-                signs = _drop_signs(shares.shape, rate, shares, generator)
-                signed = torch.copysign(shares, signs, out=shares if kept is None else kept[rows])
-                shares = torch.clamp(signed, min=0, out=shares)
-            torch.matmul(shares, v[rows], out=out[rows])
-        if rate:
-            out.mul_(_scale(rate))
-        if kept is not None:
-            ctx.save_for_backward(q, k, v, kept, out)
-        ctx.rate = rate
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        q, k, v, kept, out = ctx.saved_tensors
-        of_q, of_k, of_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        for rows in _cached_rows(kept.shape):
-            grad, shares, used = outputs[0][rows], kept[rows], kept[rows]
-            # The softmax's sum over keys of p * dp is the same as grad . out, which is a d-th of the work.
-            along = (grad * out[rows]).sum(-1, keepdim=True)
-            if ctx.rate:
-                shares, used, grad = shares.abs(), used.clamp(min=0), grad * _scale(ctx.rate)
-            of_scores = (grad @ v[rows].transpose(-1, -2)).mul_(used).addcmul_(shares, along, value=-1)
-            torch.matmul(of_scores, k[rows], out=of_q[rows])
-            torch.matmul(of_scores.transpose(-1, -2), q[rows], out=of_k[rows])
-            torch.matmul(used.transpose(-1, -2), grad, out=of_v[rows])
-        return of_q, of_k, of_v, None, None
-
-
-def _cached_rows(shape: torch.Size) -> Iterator[slice]:
-    step = max(1, _CACHED_NUMBERS // max(1, shape[1:].numel()))
+def cached_rows(shape: torch.Size, at_once: int = _CACHED_NUMBERS) -> Iterator[slice]:
+    """Yields slices of the first dimension, each of as many numbers as a processor's cache holds."""
+    step = max(1, at_once // max(1, shape[1:].numel()))
     for start in range(0, shape[0], step):
         yield slice(start, start + step)
-
-
-def _attention(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    position_bias: Tensor | None = None,
-    **_others: Any,
-) -> tuple[Tensor, None]:
-    """Attention as transformers asks for it: q, k, v (B, H, Q or K, d) -> (B, Q, H, d)."""
-    bias = _whole_bias(module, query, key, attention_mask, position_bias)
-    query = query if scaling == 1.0 else query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if query.device.type != "cpu" or (bias is not None and _is_trained(bias)):
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
-    else:
-        out = _Attention.apply(query, key, value, bias, dropout)
-    return out.transpose(1, 2), None  # type: ignore[union-attr]
-
-
-def _whole_bias(
-    module: Any, query: Tensor, key: Tensor, attention_mask: Tensor | None, position_bias: Tensor | None
-) -> Tensor | None:
-    """Returns what is added to the scores: position bias, padding and the future; made once for all blocks."""
-    kept = getattr(position_bias, "lingport_whole", None)
-    if kept is not None and kept[0] is attention_mask:
-        return kept[1]
-    num_queries, num_keys = query.shape[-2], key.shape[-2]
-    whole = position_bias
-    if attention_mask is None and module.is_causal and num_queries > 1:
-        rows = torch.arange(num_keys - num_queries, num_keys, device=query.device)
-        seen = rows[:, None] >= torch.arange(num_keys, device=query.device)
-    else:
-        seen = attention_mask
-    if seen is not None and seen.dtype == torch.bool:
-        least = torch.finfo(query.dtype).min
-        whole = torch.where(seen, query.new_zeros(()) if whole is None else whole, least)
-    elif seen is not None:
-        whole = seen if whole is None else whole + seen
-    whole = None if whole is None else whole.contiguous()  # the table of biases has the heads last
-    if position_bias is not None:
-        position_bias.lingport_whole = (attention_mask, whole)  # type: ignore[attr-defined]
-    return whole

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from lingport.backbones.packing import Packing
 from lingport.registry import Registry
 
 #: model_type of a configuration -> layout
@@ -53,6 +54,10 @@ class Layout(ABC):
 
     #: dtype name -> why this family must not run in it
     refused_dtypes: ClassVar[dict[str, str]] = {}
+    #: whether rows can be computed end to end as it computes now (`packed`)
+    packs: bool = False
+    #: the rows that are computed end to end now, if they are
+    packing: Packing | None = None
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -88,6 +93,17 @@ class Layout(ABC):
     @abstractmethod
     def recompute_blocks(self, on: bool) -> None:
         """Keeps only what enters each block for the backward pass, which then computes the block again."""
+
+    @abstractmethod
+    def packed(self, packing: Packing) -> AbstractContextManager[None]:
+        """Returns a block in which the model takes one row, in which all rows lie end to end, and no mask.
+
+        A backward pass may come after the block.
+        """
+
+    @abstractmethod
+    def is_of_targets(self, path: str) -> bool:
+        """Returns whether the submodule of a path reads target tokens; else it reads source tokens."""
 
     @abstractmethod
     def without_head(self) -> AbstractContextManager[None]:

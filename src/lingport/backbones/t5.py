@@ -7,15 +7,17 @@ feed-forward sublayer, residual addition included, is `layer[1]` in the encoder 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from lingport.backbones.fused import faster_parts, register_attention
+from lingport.backbones.attention import register_attention
+from lingport.backbones.fused import faster_parts
 from lingport.backbones.layout import Layout, Site
+from lingport.backbones.packing import Packing
 from lingport.errors import BackboneError, UnknownNameError, nearest
 
 #: place -> stack -> number of the sublayer in a block
@@ -64,6 +66,7 @@ class T5Layout(Layout):
 
     def compute_fused(self, fused: bool) -> None:
         """Computes with `fused.py`'s parts, or with transformers' own; see `Layout.compute_fused`."""
+        self.packs = fused and self.input_embeddings.weight.device.type == "cpu"
         self.model.set_attn_implementation(register_attention() if fused else "sdpa")
         for module, forward in faster_parts(self.model):
             module.__dict__.pop("forward", None)
@@ -75,7 +78,43 @@ class T5Layout(Layout):
         for block in (*self.model.encoder.block, *self.model.decoder.block):
             block.__dict__.pop("forward", None)
             if on:
-                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=self._again)
+
+    def _again(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Returns what surrounds a block now, and when it is computed again."""
+        return nullcontext(), nullcontext() if self.packing is None else self.packed(self.packing)
+
+    @contextmanager
+    def packed(self, packing: Packing) -> Iterator[None]:
+        """Computes rows that lie end to end; see `Layout.packed`."""
+        self.packing = packing
+        for name, module in self._attentions:
+            module.lingport_groups = groups = packing.groups[name]
+            if module.has_relative_attention_bias:  # of the longest row, for that of all tokens would be huge
+                module.compute_bias = partial(_bias_of, type(module), module, groups.longest)
+        try:
+            yield
+        finally:
+            self.packing = None
+            for _, module in self._attentions:
+                del module.lingport_groups
+                module.__dict__.pop("compute_bias", None)
+
+    @cached_property
+    def _attentions(self) -> list[tuple[str, Any]]:
+        names = {
+            "encoder.SelfAttention": "source",
+            "decoder.SelfAttention": "target",
+            "decoder.EncDecAttention": "cross",
+        }
+        found = [
+            (names.get(f"{path.split('.')[0]}.{path.split('.')[-1]}"), path) for path, _ in self.model.named_modules()
+        ]
+        return [(name, self.model.get_submodule(path)) for name, path in found if name is not None]
+
+    def is_of_targets(self, path: str) -> bool:
+        """Returns whether a submodule reads target tokens; see `Layout.is_of_targets`."""
+        return path.startswith("decoder.")
 
     @contextmanager
     def without_head(self) -> Iterator[None]:
@@ -125,6 +164,10 @@ class UMT5Layout(T5Layout):
     """Sites of umT5, whose sentinels are known by name alone."""
 
     sentinels_end_vocabulary: ClassVar[bool] = False
+
+
+def _bias_of(kind: Any, module: Any, length: int, *_lengths: int, **others: Any) -> Any:
+    return kind.compute_bias(module, length, length, **others)
 
 
 def _sentinels_by_name(tokenizer: Any) -> list[int]:

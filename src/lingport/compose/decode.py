@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lingport.compose.loss import frozen_head_loss, most_likely
 from lingport.data.batch import IGNORED
 
 
@@ -37,7 +39,7 @@ class Generated:
 
 def greedy(
     model: Any,
-    embeds_bsd: Tensor,
+    encoded_bsd: Tensor,
     mask_bs: Tensor,
     max_new_tokens: int,
     *,
@@ -46,32 +48,33 @@ def greedy(
     """Returns the most likely next token again and again, for each row until its end-of-sequence token.
 
     Args:
-        model: The sequence-to-sequence model, modules attached.
-        embeds_bsd: Input embeddings, prompts included.
-        mask_bs: Their mask.
+        model: The sequence-to-sequence model, modules attached, which gives hidden states in place of logits.
+        encoded_bsd: What the encoder gives, prompts included.
+        mask_bs: Its mask.
         max_new_tokens: Longest output; the end-of-sequence token may come as one more.
         keep_rows: Told which of the present rows go on when others have finished.
     """
-    num_rows, eos = len(embeds_bsd), model.config.eos_token_id
-    encoded = model.get_encoder()(inputs_embeds=embeds_bsd, attention_mask=mask_bs).last_hidden_state
+    num_rows, eos = len(encoded_bsd), model.config.eos_token_id
     ids: list[list[int]] = [[] for _ in range(num_rows)]
     finished = [False] * num_rows
-    likelihood = torch.zeros(num_rows, device=encoded.device)
+    likelihood = torch.zeros(num_rows, device=encoded_bsd.device)
     rows = list(range(num_rows))  # the original rows that are still being decoded
-    last = torch.full((num_rows, 1), model.config.decoder_start_token_id, device=encoded.device)
+    last = torch.full((num_rows, 1), model.config.decoder_start_token_id, device=encoded_bsd.device)
+    # Newer releases of transformers 5 renamed the keyword and warn of the older name.
+    name = "cache" if "cache" in signature(type(model).forward).parameters else "past_key_values"
     cache = None
     for _ in range(max_new_tokens + 1):
         out = model(
-            encoder_outputs=(encoded,),
+            encoder_outputs=(encoded_bsd,),
             attention_mask=mask_bs,
             decoder_input_ids=last,
-            past_key_values=cache,
             use_cache=True,
+            **{name: cache},
         )
-        cache = out.past_key_values
-        logits_bv = out.logits[:, -1].float()
-        best, token = logits_bv.max(-1)
-        best = best - logits_bv.logsumexp(-1)
+        if cache is None:
+            cache = out[name]
+            _lay_out(cache)
+        token, best = most_likely(out.logits[:, -1], model.get_output_embeddings().weight)
         tokens = token.tolist()
         # A row at its longest length is asked once more, only whether it ends here: any other token is no part of it.
         said = [p for p, row in enumerate(rows) if tokens[p] == eos or len(ids[row]) < max_new_tokens]
@@ -87,8 +90,8 @@ def greedy(
             break
         if len(going) < len(rows):
             keep_rows(going)
-            kept = torch.tensor(going, device=encoded.device)
-            encoded, mask_bs, token = encoded[kept], mask_bs[kept], token[kept]
+            kept = torch.tensor(going, device=encoded_bsd.device)
+            encoded_bsd, mask_bs, token = encoded_bsd[kept], mask_bs[kept], token[kept]
             cache.batch_select_indices(kept)
             rows = [rows[place] for place in going]
         last = token[:, None]
@@ -97,7 +100,7 @@ def greedy(
 
 def candidate_scores(
     model: Any,
-    embeds_bsd: Tensor,
+    encoded_bsd: Tensor,
     mask_bs: Tensor,
     labels_ct: Tensor,
     *,
@@ -106,21 +109,27 @@ def candidate_scores(
     """Returns the log-likelihood (B, C) of each candidate, end-of-sequence included.
 
     Args:
-        model: The sequence-to-sequence model, modules attached.
-        embeds_bsd: Input embeddings, prompts included.
-        mask_bs: Their mask.
+        model: The sequence-to-sequence model, modules attached, which gives hidden states in place of logits.
+        encoded_bsd: What the encoder gives, prompts included.
+        mask_bs: Its mask.
         labels_ct: Target ids of the candidates, -100 where there is none.
         keep_rows: Told that each row is now there once per candidate.
     """
-    num_rows, num_candidates = len(embeds_bsd), len(labels_ct)
-    encoded = model.get_encoder()(inputs_embeds=embeds_bsd, attention_mask=mask_bs).last_hidden_state
+    num_rows, num_candidates = len(encoded_bsd), len(labels_ct)
     keep_rows([row for row in range(num_rows) for _ in range(num_candidates)])
     labels = labels_ct.repeat(num_rows, 1)
-    logits = model(
-        encoder_outputs=(encoded.repeat_interleave(num_candidates, 0),),
+    hidden = model(
+        encoder_outputs=(encoded_bsd.repeat_interleave(num_candidates, 0),),
         attention_mask=mask_bs.repeat_interleave(num_candidates, 0),
         decoder_input_ids=model.prepare_decoder_input_ids_from_labels(labels),
         use_cache=False,
     ).logits
-    chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1)
-    return (chosen * (labels != IGNORED)).sum(1).view(num_rows, num_candidates).cpu()
+    counted = labels != IGNORED
+    losses = frozen_head_loss(hidden[counted], model.get_output_embeddings().weight, labels[counted])
+    return -losses.new_zeros(labels.shape).masked_scatter(counted, losses).sum(1).view(num_rows, num_candidates).cpu()
+
+
+def _lay_out(cache: Any) -> None:
+    """Puts the keys and values of the source side by side for each head: every step would copy them so."""
+    for layer in cache.cross_attention_cache.layers:
+        layer.keys, layer.values = layer.keys.contiguous(), layer.values.contiguous()

@@ -1,4 +1,4 @@
-"""The loss at a frozen head, without ever holding the scores of all tokens.
+"""The loss at a frozen head, and its most likely token, without ever holding the scores of all tokens.
 
 The head's weights need no gradient, so the gradient of the hidden states is the expected row of the head minus the
 target's row. Both the softmax's total and that expectation are gathered in one pass over tiles of the vocabulary,
@@ -30,8 +30,7 @@ class _FrozenHeadLoss(torch.autograd.Function):
         highest = hidden_nd.new_full((num_rows, 1), -torch.inf)
         total = hidden_nd.new_zeros((num_rows, 1), dtype=torch.float32)
         expected = torch.zeros_like(hidden_nd, dtype=torch.float32) if wants_grad else None
-        at_once = _SCORES_ON_CPU if hidden_nd.device.type == "cpu" else _SCORES_ON_ACCELERATOR
-        for tile_vd in weight_vd.split(max(1, at_once // max(1, num_rows))):
+        for tile_vd in _tiles(hidden_nd, weight_vd):
             scores = hidden_nd @ tile_vd.T
             raised = torch.maximum(highest, scores.amax(-1, keepdim=True))
             shrink = (highest.float() - raised.float()).exp_()
@@ -58,6 +57,11 @@ class _FrozenHeadLoss(torch.autograd.Function):
         return grads * outputs[0][:, None].to(grads.dtype), None, None, None
 
 
+def _tiles(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, ...]:
+    at_once = _SCORES_ON_CPU if hidden_nd.device.type == "cpu" else _SCORES_ON_ACCELERATOR
+    return weight_vd.split(max(1, at_once // max(1, len(hidden_nd))))
+
+
 def _row_sums(x_nv: Tensor) -> Tensor:
     """Sums (N, 1) in float32; asking torch for that dtype would copy all of `x` into it."""
     even = x_nv.shape[1] // _SUMMED_AT_ONCE * _SUMMED_AT_ONCE
@@ -78,3 +82,26 @@ def frozen_head_loss(
             2016, arXiv 1512.00567, section 7); None: none.
     """
     return _FrozenHeadLoss.apply(hidden_nd, weight_vd, targets_n, smoothing_n)  # type: ignore[return-value]
+
+
+def most_likely(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the most likely token (N,) and its log-probability (N,) in float32.
+
+    Args:
+        hidden_nd: Last hidden states, as the head takes them.
+        weight_vd: The head's weights.
+    """
+    highest = hidden_nd.new_full((len(hidden_nd),), -torch.inf)
+    token = torch.zeros_like(highest, dtype=torch.long)
+    total = torch.zeros_like(highest, dtype=torch.float32)
+    start = 0
+    for tile_vd in _tiles(hidden_nd, weight_vd):
+        scores = hidden_nd @ tile_vd.T
+        best, place = scores.max(-1)
+        token = torch.where(best > highest, place + start, token)
+        raised = torch.maximum(highest, best)
+        total.mul_((highest.float() - raised.float()).exp_())
+        total.add_(_row_sums(scores.sub_(raised[:, None]).exp_()).squeeze(1))
+        highest = raised
+        start += len(tile_vd)
+    return token, -total.log()

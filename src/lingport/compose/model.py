@@ -17,12 +17,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lingport.backbones.base import Backbone
+from lingport.backbones.packing import Packing
 from lingport.compose.active import Active
 from lingport.compose.composition import Composition
 from lingport.compose.decode import Generated, candidate_scores, greedy
 from lingport.compose.loss import frozen_head_loss
 from lingport.data.batch import IGNORED, Row, collate, tokenize
 from lingport.errors import CompositionError
+
+_ENCODED_AT_ONCE = 2048  # tokens: what is computed of them fits into a processor's cache
 
 
 @dataclass(frozen=True)
@@ -155,15 +158,19 @@ class ComposedModel:
                 return out.row_loss
             even = (out.logits.float().log_softmax(-1).mean(-1) * (labels != IGNORED)).sum(1)
             return out.row_loss.lerp(-even, smoothing)
+        model, layout = self.backbone.model, self.backbone.layout
         embeds, mask = self._inputs(input_ids, attention_mask)
-        model = self.backbone.model
         decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
-        with self.backbone.layout.without_head():
-            hidden = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids).logits
         counted = labels != IGNORED
+        with layout.without_head():
+            if layout.packs:
+                hidden = self._packed_hidden(embeds, mask.bool(), decoder_ids, counted)
+            else:
+                out = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids)
+                hidden = out.logits[counted]
         smoothing_n = None if smoothing is None else smoothing[:, None].expand_as(labels)[counted]
         head = model.get_output_embeddings().weight
-        losses = frozen_head_loss(hidden[counted], head, labels[counted], smoothing_n=smoothing_n)
+        losses = frozen_head_loss(hidden, head, labels[counted], smoothing_n=smoothing_n)
         return losses.new_zeros(labels.shape).masked_scatter(counted, losses).sum(1)
 
     def generate(
@@ -184,12 +191,13 @@ class ComposedModel:
         self, input_ids: Tensor, attention_mask: Tensor | None = None, *, max_new_tokens: int = 30
     ) -> Generated:
         """Returns greedy token ids per row with their log-likelihoods; see `generate`."""
-        embeds, mask = self._inputs(input_ids, attention_mask)
+        encoded, mask = self._encoded(*self._inputs(input_ids, attention_mask))
         active = self._active
         try:
-            return self._run_weights(
-                lambda: greedy(self.backbone.model, embeds, mask, max_new_tokens, keep_rows=self._keep_rows)
-            )
+            with self.backbone.layout.without_head():
+                return self._run_weights(
+                    lambda: greedy(self.backbone.model, encoded, mask, max_new_tokens, keep_rows=self._keep_rows)
+                )
         finally:
             self._active = active
 
@@ -214,12 +222,13 @@ class ComposedModel:
         tokenizer = self.backbone.tokenizer
         rows = [Row((), tokenize(tokenizer, candidate)[0]) for candidate in candidates]
         labels = collate(rows, pad_id=tokenizer.pad_token_id).labels.to(self.backbone.device)
-        embeds, mask = self._inputs(input_ids, attention_mask)
+        encoded, mask = self._encoded(*self._inputs(input_ids, attention_mask))
         active = self._active
         try:
-            return self._run_weights(
-                lambda: candidate_scores(self.backbone.model, embeds, mask, labels, keep_rows=self._keep_rows)
-            )
+            with self.backbone.layout.without_head():
+                return self._run_weights(
+                    lambda: candidate_scores(self.backbone.model, encoded, mask, labels, keep_rows=self._keep_rows)
+                )
         finally:
             self._active = active
 
@@ -246,14 +255,55 @@ class ComposedModel:
         embeds, mask = self._active.put_before(embeds, mask)
         return self._active.transform_input(embeds), mask
 
+    def _encoded(self, embeds_bsd: Tensor, mask_bs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what the encoder gives (B, S, D), and the mask."""
+        encoder = self.backbone.model.get_encoder()
+        if not self.backbone.layout.packs or self._active.weights is not None:
+            run = self._run_weights(lambda: encoder(inputs_embeds=embeds_bsd, attention_mask=mask_bs))
+            return run.last_hidden_state, mask_bs
+        found = torch.zeros_like(embeds_bsd)
+        is_token_bs = mask_bs.bool()
+        lengths = is_token_bs.sum(1)
+        part = (lengths.cumsum(0) - 1) // _ENCODED_AT_ONCE
+        for rows in torch.arange(len(lengths)).split(part.unique_consecutive(return_counts=True)[1].tolist()):
+            own = torch.zeros_like(is_token_bs)
+            own[rows] = is_token_bs[rows]
+            acting = self._active.select(own.nonzero()[:, 0].tolist())
+            packing = Packing(lengths[rows].tolist(), [1] * len(rows), acting=(acting, acting))
+            with self.backbone.layout.packed(packing):
+                found[own] = encoder(inputs_embeds=embeds_bsd[own][None]).last_hidden_state[0]
+        return found, mask_bs
+
+    def _packed_hidden(self, embeds_bsd: Tensor, is_source_bs: Tensor, ids_bt: Tensor, counted_bt: Tensor) -> Tensor:
+        """Returns the last hidden states (N, D) of the counted target tokens; no padding is computed."""
+        is_target_bt = counted_bt.flip(1).cummax(1).values.flip(1)  # up to a row's last counted token
+        is_target_bt[:, 0] = True
+        rows_of = [mask.nonzero()[:, 0].tolist() for mask in (is_source_bs, is_target_bt)]
+        lengths = [mask.sum(1).tolist() for mask in (is_source_bs, is_target_bt)]
+        packing = Packing(*lengths, acting=[self._active.select(rows) for rows in rows_of])
+        with self.backbone.layout.packed(packing):
+            hidden = self._run(
+                self.backbone.model,
+                inputs_embeds=embeds_bsd[is_source_bs][None],
+                decoder_input_ids=ids_bt[is_target_bt][None],
+            ).logits[0]
+        return hidden[counted_bt[is_target_bt]]
+
+    def _transform(self, path: str, output: Tensor, read: Tensor) -> Tensor:
+        layout = self.backbone.layout
+        if layout.packing is None:
+            return self._active.transform(path, output, read)
+        active = layout.packing.acting[layout.is_of_targets(path)]
+        return active.transform(path, output[0], read[0])[None]
+
     def _keep_rows(self, rows: Sequence[int]) -> None:
         self._active = self._active.select(rows)
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], Any]:
         def hook(_module: nn.Module, inputs: Any, output: Any) -> Any:
             if isinstance(output, tuple):  # an attention sublayer gives its hidden states first
-                return self._active.transform(path, output[0], inputs[0]), *output[1:]
-            return self._active.transform(path, output, inputs[0])
+                return self._transform(path, output[0], inputs[0]), *output[1:]
+            return self._transform(path, output, inputs[0])
 
         return hook
 

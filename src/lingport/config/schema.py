@@ -91,9 +91,9 @@ class Mixture(Settings):
 class EvaluationSettings(Settings):
     """How test examples are run; changes speed and memory, not results beyond float rounding."""
 
-    max_rows: int = Field(64, ge=1, description="Most rows of a batch.")
+    max_rows: int = Field(256, ge=1, description="Most rows of a batch.")
     max_tokens: int = Field(
-        8192, ge=1, description="Most input tokens of a batch, virtual tokens and padding included."
+        16384, ge=1, description="Most input tokens of a batch, virtual tokens and padding included."
     )
     examples_at_once: int = Field(
         1024,

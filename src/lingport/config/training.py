@@ -19,9 +19,9 @@ class TrainingSettings(Settings):
     batch_size: int = Field(32, ge=1, description="Rows of a step.")
     tokens_at_once: int | Literal["auto"] | None = Field(
         None,
-        description="Most tokens that are computed at once, inputs, targets and padding counted; a step's rows are "
-        "sorted by length and taken in parts. auto: as many as the memory that is free now holds. Null: parts only "
-        "where they save more padding than they cost.",
+        description="Most tokens that are computed at once, inputs and targets counted; a step's rows are sorted by "
+        "length and taken in parts. auto: as many as the memory that is free now holds. Null: as many as make a step "
+        "fast.",
     )
     gradient_checkpointing: bool = Field(
         False,

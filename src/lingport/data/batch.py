@@ -73,6 +73,27 @@ def by_length(lengths: Sequence[int], *, max_rows: int, max_tokens: int) -> Iter
         start += fit
 
 
+def parts_by_tokens(rows: Sequence[Row], *, max_tokens: int) -> list[list[int]]:
+    """Returns the places of rows in as few parts of about the same number of tokens as there can be, the longest first.
+
+    Args:
+        rows: What is to be computed without padding.
+        max_tokens: Most tokens of a part, inputs and targets counted; a longer row is a part of its own.
+    """
+    order = _longest_first(rows)
+    sizes = [len(rows[row].input_ids) + len(rows[row].label_ids) for row in order]
+    even = sum(sizes) / max(1, -(-sum(sizes) // max_tokens))
+    parts: list[list[int]] = []
+    tokens = 0
+    for row, size in zip(order, sizes, strict=True):
+        if not parts or tokens + size > max_tokens or tokens >= even:
+            parts.append([])
+            tokens = 0
+        parts[-1].append(row)
+        tokens += size
+    return parts
+
+
 def parts_by_length(rows: Sequence[Row], *, part_cost: int, max_tokens: int | None = None) -> list[list[int]]:
     """Returns the places of rows in parts of similar length, the longest first, so that padding costs least.
 
@@ -84,7 +105,7 @@ def parts_by_length(rows: Sequence[Row], *, part_cost: int, max_tokens: int | No
         part_cost: What computing one more part costs, in tokens.
         max_tokens: Most tokens of a part, inputs, targets and padding counted; a longer row is a part of its own.
     """
-    order = sorted(range(len(rows)), key=lambda row: (-len(rows[row].input_ids), -len(rows[row].label_ids), row))
+    order = _longest_first(rows)
     best, cut = [0], [0]  # over the first n rows: least cost, and where its last part starts
     for end in range(1, len(order) + 1):
         targets, found = 0, []
@@ -102,6 +123,10 @@ def parts_by_length(rows: Sequence[Row], *, part_cost: int, max_tokens: int | No
         parts.append(order[cut[end] : end])
         end = cut[end]
     return parts[::-1]
+
+
+def _longest_first(rows: Sequence[Row]) -> list[int]:
+    return sorted(range(len(rows)), key=lambda row: (-len(rows[row].input_ids), -len(rows[row].label_ids), row))
 
 
 def _pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:

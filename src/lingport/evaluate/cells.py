@@ -54,8 +54,8 @@ def evaluate_cells(
     model: ComposedModel,
     cells: Sequence[Cell],
     *,
-    max_rows: int = 64,
-    max_tokens: int = 8192,
+    max_rows: int = 256,
+    max_tokens: int = 16384,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Evaluated]:
     """Returns what each cell gave; the same predictions as one by one, up to float rounding.

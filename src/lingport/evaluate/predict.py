@@ -81,8 +81,8 @@ def predict(
     model: ComposedModel,
     queries: Sequence[Query],
     *,
-    max_rows: int = 64,
-    max_tokens: int = 8192,
+    max_rows: int = 256,
+    max_tokens: int = 16384,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Prediction]:
     """Returns a prediction for each query; queries of different compositions and languages may be mixed.

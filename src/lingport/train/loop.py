@@ -18,15 +18,18 @@ from lingport.backbones.base import Backbone
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.training import TrainingSettings
-from lingport.data.batch import Row, collate, parts_by_length
+from lingport.data.batch import Row, collate, parts_by_length, parts_by_tokens
 from lingport.errors import ConfigError
 from lingport.modules.base import TransferModule
 from lingport.train.learner import Learner, LearnerState, Listener, TrainResult
 from lingport.train.parallel import ALONE, Team
 
-#: what one more part of a step costs, in tokens computed in the same time: calls, and the head's weights read again
+#: what one more part of a step costs where rows are padded, in tokens computed in the same time: calls, and the head's
+#: weights read again
 _PART_COST = {"cpu": 128}
 _PART_COST_ON_ACCELERATOR = 8192
+#: tokens of a part where rows lie end to end: larger products are no faster, and take more memory
+_TOKENS_END_TO_END = 2560
 
 
 def train(
@@ -129,6 +132,8 @@ def _parts(backbone: Backbone, rows: Sequence[Row], states: Sequence[LearnerStat
         limit = state.settings.tokens_at_once
         if limit is not None:
             known.append(backbone.tokens_that_fit() if limit == "auto" else limit)
+    if backbone.layout.packs:
+        return parts_by_tokens(rows, max_tokens=min(known, default=_TOKENS_END_TO_END))
     part_cost = _PART_COST.get(backbone.device.type, _PART_COST_ON_ACCELERATOR)
     return parts_by_length(rows, part_cost=part_cost, max_tokens=min(known, default=None))
 
