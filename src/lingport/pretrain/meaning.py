@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from lingport.pretrain.cooccurrence import Sparse, unit
@@ -22,6 +23,7 @@ from lingport.pretrain.corpus import TokenText
 from lingport.pretrain.forward import encode
 from lingport.pretrain.instructions import joined, words_of
 from lingport.pretrain.things import Thing
+from lingport.pretrain.vocabulary import PAD_ID
 from lingport.pretrain.word_vectors import WordVectors
 
 NAME_SHARE = 0.25  # of the steps: names of things, not parts of texts
@@ -103,9 +105,10 @@ class Meanings:
     def loss(self, model: Any, rng: np.random.Generator, *, num_tokens: int) -> Tensor:
         """Returns 1 - the cosine between what an mT5 model's encoder says of drawn texts and their vectors, a mean."""
         texts, wanted = self.draw(rng, num_tokens=num_tokens)
-        made = self.tokenizer(texts, padding=True, return_tensors="pt")
-        mask = made.attention_mask.float()
-        states = encode(model, made.input_ids, mask)
+        ids = [torch.tensor(of) for of in self.tokenizer(texts).input_ids]
+        input_ids = pad_sequence(ids, batch_first=True, padding_value=PAD_ID)
+        mask = (input_ids != PAD_ID).float()
+        states = encode(model, input_ids, mask)
         means = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         said = means.float() @ self.directions
         # what all texts have in common says nothing, and T5's layers have no bias to take it away with
