@@ -1,20 +1,21 @@
 """20 cells of an experiment in one evaluation, against one process per cell that generates: the ratio of the times.
 
-    python -m benchmarks.cells_by_process ../shared/data --backbone nano --examples 50 --pairs 3
+    python -m benchmarks.cells_by_process ../shared/data --backbone nano --steps 100 --examples 50 --pairs 3
     python -m benchmarks.cells_by_process ../shared/data --backbone mt5-small --examples 50 --pairs 1
 
 WikiANN in five languages and XNLI in five, each with an adapter above an adapter and with a prompt. One side is a
 process for all cells as `lingport run` evaluates them. The others are a process for each cell, one after the other:
 `adapters` or `peft` with transformers' `generate`, and, with `--own`, this package with the model's own code. All
 answer greedily, in the same dtype, with as many threads. Times are of whole processes: imports, loading and answers.
-Examples are prepared, for `generate` down to the token ids. Modules are new and random: what is measured is time, not
-quality.
+Examples are prepared, for `generate` down to the token ids. What is measured is time, not quality: task modules are
+trained for `--steps` on other English examples, so that answers end; without, few do before their longest length.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -34,13 +35,17 @@ from lingport.bench.environments import environment
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.config.data import ExampleSource
-from lingport.data.batch import tokenize
+from lingport.config.training import TrainingSettings
+from lingport.data.batch import Row, tokenize
 from lingport.data.readers import read_examples
 from lingport.evaluate.cells import Cell, evaluate_cells
 from lingport.formats.load import export_module
+from lingport.modules.base import TransferModule
 from lingport.modules.store import load_module, save_module
 from lingport.tasks.base import Example
 from lingport.tasks.catalogue import load_task
+from lingport.train.learner import Learner
+from lingport.train.loop import train
 
 NER = {"format": "columns", "path": "ner/wikiann/{language}/test.conllu.xz"}
 NER_SK = {"format": "columns", "path": "ner/wikiann/sk/test.txt.xz"}
@@ -72,7 +77,22 @@ def answer(folder: Path, backbone: str, dtype: str, only: int | None) -> None:
     (folder / "outputs.json").write_text(json.dumps(outputs), "utf-8")
 
 
-def prepare(data: Path, folder: Path, name: str, dtype: str, num_examples: int) -> str:
+def trained(backbone: Backbone, task_name: str, letter: str, examples: list[Example], steps: int) -> TransferModule:
+    """Returns a task module that was trained for some steps."""
+    own, task = module(letter, backbone, 0, init_std=0.01), load_task(task_name)
+    rendered = [task.render(example, "en") for example in examples]
+    rows = [
+        Row(*(tokenize(backbone.tokenizer, text, task.max_input_tokens)[0] for text in (each.input, each.target)))
+        for each in rendered
+    ]
+    settings = {"steps": steps, "batch_size": 8, "learning_rate": 5e-3 if letter == "a" else 0.05}
+    known = TrainingSettings.model_validate(settings)
+    learner = Learner("task", own, Composition(task=own), lambda step: random.Random(step).sample(rows, 8), known)
+    train(ComposedModel(backbone), [learner])
+    return own
+
+
+def prepare(data: Path, folder: Path, name: str, dtype: str, num_examples: int, steps: int) -> str:
     """Writes backbone, modules and examples for all sides; returns where the backbone is."""
     place = str(EMBEDDED.get(name, name))
     if name in SHAPES:
@@ -81,10 +101,14 @@ def prepare(data: Path, folder: Path, name: str, dtype: str, num_examples: int) 
         save_model(made.model, Path(place))
         made.tokenizer.save_pretrained(place)
     backbone = Backbone.load(place, dtype=dtype, device="cpu")
+    other: dict[str, list[Example]] = {}
     for task_name, language, source in TESTS:
         task = load_task(task_name)
-        settings = source | {"path": str(data / source["path"].format(language=language)), "limit": num_examples}
-        examples = read_examples(ExampleSource.model_validate(settings), language=language, task=task.name)
+        settings = source | {"path": str(data / source["path"].format(language=language)), "limit": num_examples + 200}
+        found = read_examples(ExampleSource.model_validate(settings), language=language, task=task.name)
+        examples = found[:num_examples]
+        if language == "en":
+            other[task_name] = found[num_examples:]
         (folder / f"{task_name}-{language}.examples.json").write_text(json.dumps(examples), "utf-8")
         asked = {
             "input_ids": [
@@ -94,10 +118,16 @@ def prepare(data: Path, folder: Path, name: str, dtype: str, num_examples: int) 
             "max_new_tokens": task.max_new_tokens(backbone.tokenizer, language),
         }
         (folder / f"{task_name}-{language}.questions.json").write_text(json.dumps(asked), "utf-8")
+    of_task = {
+        (name, letter): trained(backbone, name, letter, examples, steps)
+        for name, examples in other.items()
+        for letter in ("ap" if steps else "")
+    }
     for number, ((task_name, language, _), configuration) in enumerate(CELLS):
         letter, parts, library = CONFIGURATIONS[configuration]
         for at, part in enumerate(parts):
-            own = module(letter, backbone, 2 * number + at)
+            own = module(letter, backbone, 2 * number + at, init_std=0.01 if steps else 0.1)
+            own = of_task.get((task_name, letter), own) if part == "t" else own
             where = f"{part}{letter}-{language}-{task_name}"
             save_module(own, folder / where)
             export_module(own, folder / library / where, backbone, to="adapterhub" if letter == "a" else "peft")
@@ -111,6 +141,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="nano", help="nano, or mt5-small with random weights")
     parser.add_argument("--examples", type=int, default=50, help="of a cell")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=0, help="that task modules are trained for")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--own", action="store_true", help="also a process per cell of this package, computed plainly")
@@ -126,7 +157,9 @@ def main() -> None:
     pythons = {library: str(environment(library)) for _, _, library in CONFIGURATIONS.values()}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        place = prepare(arguments.data, folder, arguments.backbone, arguments.dtype, arguments.examples)
+        place = prepare(
+            arguments.data, folder, arguments.backbone, arguments.dtype, arguments.examples, arguments.steps
+        )
         tokenizer = Vocabulary.load(place).tokenizer
         threads = str(arguments.threads)
         own = [sys.executable, "-m", "benchmarks.cells_by_process", name, "--answer", place]

@@ -29,10 +29,10 @@ WORDS = ("river", "bread", "winter", "teacher", "green", "window", "music", "pap
 SHAPES = ("", "ta", "tp", "la+ta", "la+tp", "lp+ta", "lp+tp")
 
 
-def module(letter: str, backbone: Backbone, seed: int) -> TransferModule:
+def module(letter: str, backbone: Backbone, seed: int, *, init_std: float = 0.1) -> TransferModule:
     """A new adapter (reduction 16) or prompt (50 virtual tokens) that changes what the backbone computes."""
     if letter == "a":
-        return new_module("adapter", AdapterSettings(init_std=0.1), backbone, seed=seed)
+        return new_module("adapter", AdapterSettings(init_std=init_std), backbone, seed=seed)
     return new_module("prompt", PromptSettings(init="vocab", num_virtual_tokens=50), backbone, seed=seed)
 
 

@@ -1,7 +1,8 @@
 """Steps of several sides in turn on the same rows, against the time of their matrix products alone.
 
 Every side is a process of its own with the same backbone, the same module and the same number of threads, and waits
-while another one steps. A ratio is the median over pairs of steps that followed each other.
+while another one steps. A ratio is the median over pairs of steps that followed each other. The products are those of
+the rows without their padding.
 Shapes: B rows, S source tokens, T target tokens, H heads.
 """
 
@@ -200,15 +201,13 @@ def measure(
             stack.callback(running[-1].close)
         _check_agreement(work, running)
         torch.set_num_threads(threads)
-        limit = _Limit(_products(backbone, work), device) if work.name == "language" else None
         least: list[float] = []
         found: list[list[dict[str, float]]] = [[] for _ in running]
         for step in range(pairs + 1):
             rows = work.rows(step)
             for process, steps in zip(running, found, strict=True):
                 steps.append({**process.step(rows, train=True), "amount": work.amount(rows)})
-            if limit is not None:
-                least.append(limit.seconds())
+            least.append(_Limit(_products(backbone, work, step), device).seconds())
         return [
             _record(
                 work, process, steps[1:], found[0][1:], shape=shape, threads=threads, device=device, least=least[1:]
@@ -301,12 +300,12 @@ class _Noting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _products(backbone: Backbone, work: Work) -> Counter[tuple[int, ...]]:
+def _products(backbone: Backbone, work: Work, step: int = 1) -> Counter[tuple[int, ...]]:
     """Shapes of the products of a step's forward pass, the head's of all target tokens included."""
     module = new_module(work.kind, MODULES[work.kind], backbone)
-    batch = collate([Row(source, target) for source, target in work.rows(1)], pad_id=0)
+    batch = collate([Row(source, target) for source, target in work.rows(step)], pad_id=0)
     with torch.no_grad(), ComposedModel(backbone).using(Composition(task=module)) as model, _Noting() as noted:
-        model(batch.input_ids, batch.attention_mask, batch.labels)
+        model.row_losses(batch.input_ids, batch.attention_mask, batch.labels)
     return noted.seen
 
 
