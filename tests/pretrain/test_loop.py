@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from lingport.errors import ConfigError, TrainingError
+from lingport.errors import ConfigError, DataError, TrainingError
 from lingport.pretrain import loop
 from lingport.pretrain.evaluate import evaluate_backbone
 from lingport.pretrain.loop import pretrain, rate_factor
@@ -94,6 +94,13 @@ def test_a_folder_of_another_recipe_is_refused(tiny_recipe, tmp_path):
     tiny_recipe["seed"] = 2
     with pytest.raises(TrainingError, match="another recipe"):
         pretrain(tiny_recipe, tmp_path)
+
+
+def test_annotations_that_are_not_there_are_refused_before_anything_is_made(tiny_recipe, tmp_path):
+    tiny_recipe["annotations"] = str(tmp_path / "cldr")
+    with pytest.raises(DataError, match="no annotations"):
+        pretrain(tiny_recipe, tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_unknown_keys_and_values_are_refused_together(tiny_recipe, tmp_path):

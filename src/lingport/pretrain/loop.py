@@ -28,6 +28,7 @@ from lingport.pretrain.mixture import TokenBatch, pool
 from lingport.pretrain.piece_vectors import piece_vectors
 from lingport.pretrain.recipe import PretrainRecipe, Stage, read_recipe
 from lingport.pretrain.run import Clock, Progress, Run, precision
+from lingport.pretrain.things import known_things
 from lingport.pretrain.vocabulary import PAD_ID, train_vocabulary
 
 CLIP_NORM = 1.0
@@ -226,6 +227,7 @@ def _process_settings(threads: int | None) -> Iterator[None]:
 
 def _pretrain(recipe: PretrainRecipe, folder: Path, progress: Progress | None) -> Path:
     started = time.monotonic()
+    things = known_things(recipe.languages, recipe.annotations)
     texts = read_texts(recipe, split="train")
     tokenizer = _tokenizer(recipe, folder, texts)
     corpus = encode_texts(tokenizer, texts)
@@ -236,7 +238,7 @@ def _pretrain(recipe: PretrainRecipe, folder: Path, progress: Progress | None) -
         model = new_backbone(recipe.model, vocab_size=len(tokenizer), seed=recipe.seed)
     if not recipe.start and recipe.model.embedding_start == "mixed" and not (folder / "checkpoint").exists():
         start_from_text(model, piece_vectors(tokenizer, corpus, dimensions=recipe.model.d_model, seed=recipe.seed))
-    run = Run(recipe, folder, tokenizer, model, corpus, held_out, progress)
+    run = Run(recipe, folder, tokenizer, model, corpus, held_out, things, progress)
     settings = recipe.model_dump(mode="json")
     if (folder / "checkpoint").exists():
         state = load_checkpoint(folder / "checkpoint", model=model, optimizers=run.optimizers)

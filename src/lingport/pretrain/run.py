@@ -24,7 +24,7 @@ from lingport.pretrain.meaning import Meanings
 from lingport.pretrain.measure import exact_match, fixed_rows, mean_loss
 from lingport.pretrain.muon import StackedMuon
 from lingport.pretrain.recipe import PretrainRecipe, Stage
-from lingport.pretrain.things import Thing, known_things
+from lingport.pretrain.things import Thing
 from lingport.pretrain.topics import topics_of
 from lingport.pretrain.word_vectors import WordVectors, shared_vectors
 
@@ -64,6 +64,7 @@ class Run:
     model: MT5ForConditionalGeneration
     corpus: dict[str, TokenText]
     held_out: dict[str, TokenText]
+    things: list[Thing]
     progress: Progress | None
     clock: Clock = field(default_factory=Clock)
 
@@ -93,11 +94,6 @@ class Run:
         if name in DENOISERS:
             return denoising_row(name, self.corpus[language], self.pieces, longest=longest, rng=rng)
         return self.instructions.row(name, language, longest=longest, rng=rng)
-
-    @cached_property
-    def things(self) -> list[Thing]:
-        """What has names in many languages."""
-        return known_things(self.corpus, self.recipe.annotations)
 
     @cached_property
     def vectors(self) -> dict[str, WordVectors]:
