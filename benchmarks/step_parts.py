@@ -25,9 +25,10 @@ from lingport.backbones.shapes import random_backbone
 from lingport.bench.measure import MODULES, Work
 from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
-from lingport.data.batch import Row, collate, parts_by_length
+from lingport.data.batch import Row, collate, parts_by_tokens
 from lingport.data.corruption import corrupt
 from lingport.modules.base import new_module
+from lingport.train.loop import TOKENS_END_TO_END
 
 
 def timed(found: dict[str, float], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +83,7 @@ def main() -> None:
         found.clear()
         rows = [Row(source, target) for source, target in work.rows(step)]
         start = time.perf_counter()
-        for part in parts_by_length(rows, part_cost=128):
+        for part in parts_by_tokens(rows, max_tokens=TOKENS_END_TO_END):
             batch = collate([rows[place] for place in part], pad_id=0)
             with backbone.dropout(0.1), model.using(Composition(task=module)):
                 loss = model.row_losses(batch.input_ids, batch.attention_mask, batch.labels).sum()

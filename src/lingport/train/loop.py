@@ -29,7 +29,7 @@ from lingport.train.parallel import ALONE, Team
 _PART_COST = {"cpu": 128}
 _PART_COST_ON_ACCELERATOR = 8192
 #: tokens of a part where rows lie end to end: larger products are no faster, and take more memory
-_TOKENS_END_TO_END = 2560
+TOKENS_END_TO_END = 2560
 
 
 def train(
@@ -133,7 +133,7 @@ def _parts(backbone: Backbone, rows: Sequence[Row], states: Sequence[LearnerStat
         if limit is not None:
             known.append(backbone.tokens_that_fit() if limit == "auto" else limit)
     if backbone.layout.packs:
-        return parts_by_tokens(rows, max_tokens=min(known, default=_TOKENS_END_TO_END))
+        return parts_by_tokens(rows, max_tokens=min(known, default=TOKENS_END_TO_END))
     part_cost = _PART_COST.get(backbone.device.type, _PART_COST_ON_ACCELERATOR)
     return parts_by_length(rows, part_cost=part_cost, max_tokens=min(known, default=None))
 
