@@ -42,11 +42,12 @@ def test_texts_of_a_step_are_of_all_languages_and_have_vectors(meanings):
     seen: set[int] = set()
     of_both = 0
     for _ in range(60):
-        texts, wanted = meanings.draw(rng, num_tokens=400)
-        assert wanted.shape == (len(texts), 8)
-        assert bool(wanted.any(1).all())
-        seen.add(max(len(text.split()) for text in texts))
-        of_both += len({text.endswith("oqu") for text in texts}) == 2
+        drawn = meanings.draw(rng, num_tokens=400)
+        assert drawn.wanted.shape == (len(drawn.texts), 8)
+        assert bool(drawn.wanted.any(1).all())
+        seen.add(max(len(text.split()) for text in drawn.texts))
+        of_both += len(set(drawn.languages)) == 2
+        assert drawn.languages == ["xx" if text.endswith("oqu") else "en" for text in drawn.texts]
     assert of_both > 40
     assert seen == {1, 2, 3}  # parts of texts, from one word to all three
 

@@ -27,14 +27,14 @@ def test_a_symbol_is_one_thing_in_all_its_languages(tmp_path):
 def test_territories_of_the_demos_test_are_no_things(tmp_path):
     kept, held_out = (name(territories(split)[0], "en") for split in ("train", "test"))
     write(tmp_path, "en", {"M": {"default": [f"map of {kept}", f"map of {held_out}"], "tts": ["map"]}})
-    assert symbols(tmp_path, ["en"]) == [{"en": ["map", f"map of {kept}"]}]
+    assert known_things(["en"], annotations=str(tmp_path))[-1] == {"en": ["map", f"map of {kept}"]}
 
 
 def test_names_are_things_without_annotations(tmp_path):
     things = known_things(["en", "sk"])
     assert {"en": ["Monday"], "sk": ["pondelok"]} in things
     write(tmp_path, "en", {"B": {"tts": ["ball"]}})
-    assert known_things(["en", "sk"], str(tmp_path)) == [*things, {"en": ["ball"]}]
+    assert known_things(["en", "sk"], annotations=str(tmp_path)) == [*things, {"en": ["ball"]}]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"annotations": {"annotations": {"B": {}}}}'])

@@ -6,13 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from lingport.errors import ConfigError
 from lingport.pretrain.corpus import TokenText
 from lingport.pretrain.instructions import Sentences
 from lingport.pretrain.topic_tasks import TopicTasks
 from lingport.pretrain.topics import TOPIC_TASKS, UNSURE, Topics, find_topics
-from lingport.pretrain.word_vectors import WordVectors, shared_vectors, stems
+from lingport.pretrain.word_vectors import WordVectors, drawn_together, shared_vectors, stems
 
 LETTERS = np.random.default_rng(0)
 THEMES = {
@@ -75,14 +76,26 @@ def test_words_of_two_languages_lie_near_their_theme_by_some_names():
     assert theme_found(apart) < 0.8  # names that say nothing of the other language
 
 
-def test_a_name_that_stands_in_no_text_has_a_vector_too():
-    texts = {"en": themed(600, seed=2)[0], "xx": themed(600, seed=1, other=True)[0]}
-    things = [*things_of(10), {"en": THEMES["sea"][:10], "xx": ["gorfol", "of several words"]}]
+def test_a_name_has_a_vector_however_rare_it_is_and_none_that_stands_in_no_text():
+    texts = {"en": themed(600, seed=2)[0], "xx": [*themed(600, seed=1, other=True)[0], "gorfol wixet"]}
+    things = [*things_of(10), {"en": THEMES["sea"][:10], "xx": ["gorfol", "sumkat", "of several words"]}]
     found = shared_vectors(texts, things, dimensions=16)
     new = found["xx"].vectors[found["xx"].ids["gorfo"]]
     near = {theme: new @ found["en"].vectors[found["en"].ids[stems(words[0])[0]]] for theme, words in THEMES.items()}
     assert max(near, key=lambda theme: float(near[theme])) == "sea"
-    assert not {"sever", "of several words"} & found["xx"].ids.keys()
+    assert not {"sever", "of several words", "sumka", "wixet"} & found["xx"].ids.keys()
+
+
+def test_words_that_name_the_same_are_drawn_together():
+    vectors = {"en": np.eye(3, dtype=np.float32)[:2], "xx": np.eye(3, dtype=np.float32)[1:]}
+    # of three things one is named in both languages, one by an English word alone, one by none
+    naming = {"en": sparse.csr_array([[1, 0, 0], [0, 1, 0]]), "xx": sparse.csr_array([[0, 0, 0], [1, 0, 0]])}
+    found = drawn_together(vectors, naming)
+    assert found["en"][0] @ found["xx"][1] > 0.5
+    np.testing.assert_array_equal(found["en"][1], vectors["en"][1])  # nobody else names what it names
+    np.testing.assert_array_equal(found["xx"][0], vectors["xx"][0])  # it names nothing
+    for of in found.values():
+        np.testing.assert_allclose(np.linalg.norm(of, axis=1), 1.0, rtol=1e-6)
 
 
 def topics_of_two(texts: dict[str, list[str]]) -> Topics:

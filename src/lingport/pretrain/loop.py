@@ -227,7 +227,7 @@ def _process_settings(threads: int | None) -> Iterator[None]:
 
 def _pretrain(recipe: PretrainRecipe, folder: Path, progress: Progress | None) -> Path:
     started = time.monotonic()
-    things = known_things(recipe.languages, recipe.annotations)
+    things = known_things(recipe.languages, annotations=recipe.annotations, dictionaries=recipe.dictionaries)
     texts = read_texts(recipe, split="train")
     tokenizer = _tokenizer(recipe, folder, texts)
     corpus = encode_texts(tokenizer, texts)

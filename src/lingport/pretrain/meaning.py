@@ -1,13 +1,15 @@
 """What a text is about, as a part of the encoder's output: a loss that a backbone is pretrained with besides its tasks.
 
 The mean of the encoder's states over a text, seen along some fixed directions, is to point where the vectors of the
-text's words point (`word_vectors.py`). So texts about like things lie near each other in every language, where modules
-above a frozen backbone can find it. Source: ours.
+text's words point (`word_vectors.py`), and the mean over a word's pieces where the word's vector points. So texts about
+like things lie near each other in every language, where modules above a frozen backbone can find it. Source: ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from lingport.pretrain.cooccurrence import Sparse, unit
 from lingport.pretrain.corpus import TokenText
@@ -34,6 +36,15 @@ FITTED_TEXTS = 250_000
 FITTED_TOKENS = 20_000  # of texts drawn at once
 RIDGE = 0.3
 ROUNDS = 60  # of conjugate gradients
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Texts, their languages, and their vectors `wanted` (B, D)."""
+
+    texts: list[str]
+    languages: list[str]
+    wanted: np.ndarray
 
 
 class Meanings:
@@ -62,7 +73,10 @@ class Meanings:
     ) -> None:
         self.vectors, self.corpus, self.shares, self.tokenizer = vectors, corpus, shares, tokenizer
         self.languages = list(corpus)
-        self.names = {language: [word for of in things for word in of.get(language, ())] for language in corpus}
+        self.names = {
+            language: [word for of in things for word in of.get(language, ()) if vectors[language].rows(word)]
+            for language in corpus
+        }
         self.usual = {language: self._usual(language) for language in corpus}
         dimensions = next(iter(vectors.values())).vectors.shape[1]
         drawn = torch.randn(width, dimensions, generator=torch.Generator().manual_seed(seed))
@@ -77,12 +91,12 @@ class Meanings:
         vectors = self.vectors[language]
         return vectors.of_texts([vectors.rows(text) for text in texts])
 
-    def draw(self, rng: np.random.Generator, *, num_tokens: int) -> tuple[list[str], Tensor]:
-        """Returns about `num_tokens` of like long texts and their vectors (B, D); those without are left out."""
+    def draw(self, rng: np.random.Generator, *, num_tokens: int) -> Drawn:
+        """Returns about `num_tokens` of like long texts; those of which no word is known are left out."""
         num_words = int(rng.choice(NUM_WORDS))
         is_name = rng.random() < NAME_SHARE
         number = max(int(num_tokens / PIECES_OF_A_WORD / (2 if is_name else num_words)), 1)
-        texts, wanted = [], []
+        texts, languages, wanted = [], [], []
         for language, count in zip(self.languages, rng.multinomial(number, self.shares), strict=True):
             if is_name:
                 own = [str(name) for name in rng.choice(self.names[language], count)] if self.names[language] else []
@@ -91,8 +105,9 @@ class Meanings:
             found = self._of(language, own)
             known = np.flatnonzero(found.any(1))
             texts += [own[index] for index in known]
+            languages += [language] * len(known)
             wanted.append(found[known] - self.usual[language])
-        return texts, torch.from_numpy(np.concatenate(wanted))
+        return Drawn(texts, languages, np.concatenate(wanted))
 
     def _part(self, language: str, num_words: int, rng: np.random.Generator) -> str:
         """Some words of a text that follow each other."""
@@ -103,25 +118,57 @@ class Meanings:
         return joined(words[start : start + num_words], text)
 
     def loss(self, model: Any, rng: np.random.Generator, *, num_tokens: int) -> Tensor:
-        """Returns 1 - the cosine between what an mT5 model's encoder says of drawn texts and their vectors, a mean."""
-        texts, wanted = self.draw(rng, num_tokens=num_tokens)
-        ids = [torch.tensor(of) for of in self.tokenizer(texts).input_ids]
+        """Returns 1 - the cosine between what an mT5 model's encoder says and what it is to say.
+
+        The mean of two means: over drawn texts, and over their words, where frequent ones count less. 0 if no word of
+        what was drawn is known.
+        """
+        drawn = self.draw(rng, num_tokens=num_tokens)
+        if not drawn.texts:
+            return torch.zeros(())
+        encoding = self.tokenizer(drawn.texts)
+        ids = [torch.tensor(of) for of in encoding.input_ids]
         input_ids = pad_sequence(ids, batch_first=True, padding_value=PAD_ID)
-        mask = (input_ids != PAD_ID).float()
-        states = encode(model, input_ids, mask)
-        means = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        said = means.float() @ self.directions
-        # what all texts have in common says nothing, and T5's layers have no bias to take it away with
-        return (1 - F.cosine_similarity(said - said.mean(0), wanted, dim=1)).mean()
+        mask = input_ids != PAD_ID
+        said = encode(model, input_ids, mask.float())[mask].float() @ self.directions  # (N, D) of all pieces
+        owner = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(of) for of in ids]))
+        of_texts = _distances(_means(said, owner, len(ids)), torch.from_numpy(drawn.wanted)).mean()
+        word_of, wanted, weights = self._words(drawn, encoding)
+        known = word_of >= 0
+        of_words = _distances(_means(said[known], word_of[known], len(wanted)), wanted)
+        return (of_texts + (weights * of_words).sum() / weights.sum()) / 2
+
+    def _words(self, drawn: Drawn, encoding: BatchEncoding) -> tuple[Tensor, Tensor, Tensor]:
+        """The known words of texts: of each piece (N,) the word or -1; the words' vectors (W, D) and weights (W,)."""
+        word_of, wanted, weights = [], [], []
+        for row, (text, language) in enumerate(zip(drawn.texts, drawn.languages, strict=True)):
+            places = encoding.word_ids(row)
+            numbers = dict.fromkeys(places, -1)
+            for place in numbers.keys() - {None}:
+                span = encoding.word_to_chars(row, place)
+                vector, weight = self._word(language, text[span.start : span.end])
+                if weight:
+                    numbers[place] = len(wanted)
+                    wanted.append(vector)
+                    weights.append(weight)
+            word_of += [numbers[place] for place in places]
+        return torch.tensor(word_of), torch.from_numpy(np.stack(wanted)), torch.tensor(weights)
+
+    @lru_cache(maxsize=500_000)  # noqa: B019 (one object lives as long as a run)
+    def _word(self, language: str, word: str) -> tuple[np.ndarray, float]:
+        """The vector of a word and how much it counts; 0: it is not known."""
+        vectors = self.vectors[language]
+        rows = vectors.rows(word)
+        return vectors.of_texts([rows])[0], float(vectors.weights[rows].max(initial=0))
 
     def piece_meanings(self, rng: np.random.Generator, *, num_texts: int) -> np.ndarray:
         """Returns what pieces (V, D) say so that their mean over a text comes close to its vector: ridge regression."""
         texts: list[str] = []
         wanted: list[np.ndarray] = []
         while len(texts) < num_texts:
-            drawn, vectors = self.draw(rng, num_tokens=FITTED_TOKENS)
-            texts += drawn
-            wanted.append(unit(vectors.numpy()))
+            drawn = self.draw(rng, num_tokens=FITTED_TOKENS)
+            texts += drawn.texts
+            wanted.append(unit(drawn.wanted))
         shares = self._piece_shares(texts)
         return _ridge(shares, np.concatenate(wanted))
 
@@ -143,6 +190,17 @@ class Meanings:
         embeddings = model.shared.weight
         said = torch.from_numpy(self.piece_meanings(rng, num_texts=num_texts)) @ self.directions.T
         embeddings += said * (embeddings.pow(2).mean() / said.pow(2).mean()).sqrt()
+
+
+def _means(states: Tensor, owner: Tensor, number: int) -> Tensor:
+    """The mean (number, D) of the states (N, D) that belong to each owner."""
+    total = states.new_zeros(number, states.shape[1]).index_add(0, owner, states)
+    return total / torch.bincount(owner, minlength=number)[:, None]
+
+
+def _distances(said: Tensor, wanted: Tensor) -> Tensor:
+    """1 - cosine (N,) of what is said about its mean: what all have in common says nothing, and T5 has no biases."""
+    return 1 - F.cosine_similarity(said - said.mean(0), wanted, dim=1)
 
 
 def _ridge(inputs: Sparse, targets: np.ndarray) -> np.ndarray:

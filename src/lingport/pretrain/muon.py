@@ -19,14 +19,13 @@ NUM_ITERATIONS = 5
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Returns matrices (N, A, B) with their singular values pushed towards 1, in bfloat16.
+    """Returns matrices (N, A, B) with their singular values pushed towards 1.
 
     Newton-Schulz iteration of Muon (Jordan et al. 2024), as in `torch.optim.Muon`.
     """
     a, b, c = COEFFICIENTS
     is_tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.to(torch.bfloat16)
-    x = x.mT.contiguous() if is_tall else x
+    x = matrices.mT.contiguous() if is_tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(NUM_ITERATIONS):
         gram = x @ x.mT
@@ -44,12 +43,20 @@ class StackedMuon(torch.optim.Optimizer):
         lr: Learning rate.
         momentum: Of the running mean of gradients.
         weight_decay: Decoupled, times the learning rate.
+        dtype: Of the products by which steps are found, which need not be exact.
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        *,
+        dtype: torch.dtype = torch.bfloat16,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -66,7 +73,7 @@ class StackedMuon(torch.optim.Optimizer):
         gradients = torch.stack([cast(Tensor, parameter.grad) for parameter in parameters])
         buffers = [self._buffer(parameter) for parameter in parameters]
         averaged = torch.stack(buffers).lerp_(gradients, 1.0 - group["momentum"])
-        updates = orthogonalised(gradients.lerp_(averaged, group["momentum"])).float()
+        updates = orthogonalised(gradients.lerp_(averaged, group["momentum"]).to(self._dtype)).float()
         size = 0.2 * math.sqrt(max(parameters[0].shape))
         for parameter, buffer, average, update in zip(parameters, buffers, averaged, updates, strict=True):
             buffer.copy_(average)

@@ -146,6 +146,11 @@ class PretrainRecipe(_Settings):
         description="Folder with LANGUAGE/annotations.json of Unicode CLDR: words for things in many languages, by "
         "which languages are brought together besides the demo's names.",
     )
+    dictionaries: str | None = Field(
+        default=None,
+        description="Folder with bilingual dictionaries of the FreeDict project (freedict-deu-eng.index, .dict.dz): "
+        "words of two languages that mean the same, to the same end.",
+    )
     vocabulary: Vocabulary = Vocabulary()
     model: ModelShape = ModelShape()
     optimizer: Literal["muon", "adamw"] = Field(
@@ -155,7 +160,10 @@ class PretrainRecipe(_Settings):
     stages: list[Stage] = Field(min_length=1)
     validation: Validation = Validation()
     checkpoint_minutes: float = Field(default=5.0, gt=0, description="Between two checkpoints.")
-    bf16: bool = Field(default=True, description="Matrix products in bfloat16, weights kept in float32.")
+    bf16: bool | None = Field(
+        default=None,
+        description="Matrix products in bfloat16, weights kept in float32; None: where the processor computes in it.",
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; None: torch's choice.")
     seed: int = Field(default=1, ge=0)
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers import MT5ForConditionalGeneration, PreTrainedTokenizerBase
 
+from lingport.backbones.base import computes_bfloat16
 from lingport.pretrain.checkpoint import save_backbone, save_checkpoint
 from lingport.pretrain.corpus import TokenText, language_shares
 from lingport.pretrain.denoise import DENOISERS, Pieces, Row, denoising_row
@@ -140,9 +141,15 @@ class Run:
         return {name: round(value, 4) for name, value in scores.items()}
 
 
+def product_dtype(recipe: PretrainRecipe) -> torch.dtype:
+    """Returns what matrix products are computed in."""
+    in_bf16 = computes_bfloat16(torch.device("cpu")) if recipe.bf16 is None else recipe.bf16
+    return torch.bfloat16 if in_bf16 else torch.float32
+
+
 def precision(recipe: PretrainRecipe) -> torch.autocast:
     """Returns the block within which products are computed as the recipe says."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16)
+    return torch.autocast("cpu", torch.bfloat16, enabled=product_dtype(recipe) == torch.bfloat16)
 
 
 def _optimizers(model: MT5ForConditionalGeneration, recipe: PretrainRecipe) -> dict[str, torch.optim.Optimizer]:
@@ -152,7 +159,9 @@ def _optimizers(model: MT5ForConditionalGeneration, recipe: PretrainRecipe) -> d
         is_matrix = parameter.ndim == 2 and "shared" not in name and "relative" not in name
         (matrices if is_matrix else rest).append(parameter)
     if recipe.optimizer == "muon":
-        blocks: torch.optim.Optimizer = StackedMuon(matrices, weight_decay=recipe.weight_decay)
+        blocks: torch.optim.Optimizer = StackedMuon(
+            matrices, weight_decay=recipe.weight_decay, dtype=product_dtype(recipe)
+        )
     else:
         blocks = torch.optim.AdamW(matrices, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True)
     others = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.0, fused=True)

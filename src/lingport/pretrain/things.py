@@ -1,19 +1,20 @@
 """Things whose names are known in many languages: the one signal across languages that pretraining has.
 
 The demo corpus' training names (territories, languages, currencies, cities, months), and, where a recipe says where
-they are, the keywords of Unicode's annotations of symbols ("hospital": building, doctor, medicine). No test fact of
-the demo is among them.
+they are, the keywords of Unicode's annotations of symbols ("hospital": building, doctor, medicine) and the words of
+bilingual dictionaries (`dictionaries.py`). No test fact of the demo is among them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lingport.demo.facts import held_out_names, lexicon
 from lingport.demo.templates import LANGUAGES
 from lingport.errors import DataError
+from lingport.pretrain.dictionaries import translations
 
 Thing = Mapping[str, Sequence[str]]  # language -> words for it
 
@@ -22,21 +23,28 @@ _HINT = (
 )
 
 
-def known_things(languages: Iterable[str], annotations: str | None = None) -> list[Thing]:
+def known_things(
+    languages: Iterable[str], *, annotations: str | None = None, dictionaries: str | None = None
+) -> list[Thing]:
     """Returns things with their words in the languages that know them.
 
     Args:
-        languages: Codes; a language that has no annotations has its names only.
-        annotations: Folder with LANGUAGE/annotations.json of CLDR; None: names only.
+        languages: Codes; a language that has no annotations and no dictionary has its names only.
+        annotations: Folder with LANGUAGE/annotations.json of CLDR; None: none.
+        dictionaries: Folder with FreeDict's dictionaries; None: none.
 
     Raises:
-        DataError: The folder or a file in it is not what it should be.
+        DataError: A folder or a file in it is not what it should be.
     """
     languages = list(languages)
-    names = [
+    found: list[Thing] = [
         {language: [word] for language, word in entry.items() if language in languages} for entry in lexicon("train")
     ]
-    return names + (symbols(Path(annotations), languages) if annotations else [])
+    if annotations:
+        found += _allowed(symbols(Path(annotations), languages))
+    if dictionaries:
+        found += _allowed(translations(Path(dictionaries), languages))
+    return found
 
 
 def symbols(folder: Path, languages: Sequence[str]) -> list[Thing]:
@@ -54,12 +62,19 @@ def symbols(folder: Path, languages: Sequence[str]) -> list[Thing]:
             entries = json.loads(path.read_text("utf-8"))["annotations"]["annotations"]
             for symbol, entry in entries.items():
                 words = dict.fromkeys([*entry["tts"], *entry.get("default", ())])
-                found.setdefault(symbol, {})[language] = [word for word in words if not _is_held_out(word, language)]
+                found.setdefault(symbol, {})[language] = list(words)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"no CLDR annotations: {error!r}", where=str(path), hint=_HINT) from error
     if not found:
         raise DataError("there are no annotations in any of the languages", where=str(folder), hint=_HINT)
-    return [{language: words for language, words in of.items() if words} for of in found.values()]
+    return list(found.values())
+
+
+def _allowed(things: Iterable[Thing]) -> Iterator[Thing]:
+    """Things without the words that name a territory of the demo's test."""
+    for thing in things:
+        words = {code: [word for word in of if not _is_held_out(word, code)] for code, of in thing.items()}
+        yield {code: of for code, of in words.items() if of}
 
 
 def _is_held_out(word: str, language: str) -> bool:

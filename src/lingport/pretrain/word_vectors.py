@@ -6,25 +6,28 @@ languages. What the vectors are for is `topics.py`'s and `meaning.py`'s business
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import regex
 from anyascii import anyascii
 from scipy import sparse
 
 from lingport.pretrain.cooccurrence import Sparse, centred, information, neighbour_counts, reduced, unit
 from lingport.pretrain.things import Thing
 
-_WORD = re.compile(r"[^\W\d_]+")
-_NOT_LATIN = re.compile(r"[^a-z]")
+_WORD = regex.compile(r"[\p{L}\p{M}]+")  # with the marks that are the vowels of Indic scripts
+_NOT_LATIN = regex.compile(r"[^a-z]")
 WINDOW = 10  # words to either side that count as near
 MOST_WORDS = 20_000  # of a language
 RAREST = 3  # occurrences
 COGNATE_LETTERS = 5  # shorter words look alike by accident
 NAMED = 2.0  # weight of the things that a word itself names, over that of those named near it
+DRAWN = 2.0  # weight of the vectors of the things that a word names, over that of its own
+ROUNDS = 2  # of drawing words to their things
 FREQUENT = 3e-4  # share of all words at which a word counts half in the vector of a text
 
 
@@ -55,6 +58,11 @@ class WordVectors:
         """Returns the rows of the known words of a text."""
         return [self.ids[word] for word in stems(text) if word in self.ids]
 
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """How much each word (N,) counts in a text, up to 1: frequent ones less."""
+        return FREQUENT / (FREQUENT + self.counts / self.counts.sum())
+
     def of_texts(self, rows: list[list[int]]) -> np.ndarray:
         """Returns one vector (T, D) per text, of length 1 or 0: the mean of its words', frequent ones counting less.
 
@@ -63,10 +71,9 @@ class WordVectors:
         Args:
             rows: The texts' known words, as `rows` gives them.
         """
-        weights = FREQUENT / (FREQUENT + self.counts / self.counts.sum())
         found = np.zeros((len(rows), self.vectors.shape[1]), np.float32)
         for index, words in enumerate(rows):
-            found[index] = weights[words] @ self.vectors[words]
+            found[index] = self.weights[words] @ self.vectors[words]
         return unit(found)
 
 
@@ -77,7 +84,8 @@ def shared_vectors(
 
     A word's coordinates are at first the things of all languages: the information that it gives of what is named
     near it, and what it names itself. One singular value decomposition over the words of all languages makes them
-    few. Words that look alike in Latin letters name a thing too. Source: ours.
+    few. Words that look alike in Latin letters name a thing too. At last words that name one thing are drawn together.
+    Source: ours.
 
     Args:
         texts: Language -> its sentences.
@@ -90,19 +98,42 @@ def shared_vectors(
     for language, of_language in texts.items():
         known[language] = _Counted.of(of_language, {word for thing in named for word in thing.get(language, ())})
     named += _cognates(known)
-    parts = []
+    parts, naming = [], {}
     for language, words in known.items():
-        names = _names(words, [thing.get(language, ()) for thing in named])
-        shares = sparse.diags_array(1 / np.maximum(names.sum(1), 1)) @ names
-        near = neighbour_counts(words.rows, words.owner, len(words.ids), window=WINDOW) @ shares
+        naming[language] = names = _names(words, [thing.get(language, ()) for thing in named])
+        near = neighbour_counts(words.rows, words.owner, len(words.ids), window=WINDOW) @ _shares(names)
         parts.append(_unit_rows(information(near)) + NAMED * _unit_rows(names))
     every = reduced(sparse.vstack(parts).tocsr(), dimensions, seed=seed)
-    found, first = {}, 0
+    vectors, first = {}, 0
     for language, words in known.items():
-        own = every[first : first + len(words.ids)]
-        found[language] = WordVectors(words.ids, centred(own), words.counts)
+        vectors[language] = centred(every[first : first + len(words.ids)])
         first += len(words.ids)
-    return found
+    drawn = drawn_together(vectors, naming)
+    return {language: WordVectors(words.ids, drawn[language], words.counts) for language, words in known.items()}
+
+
+def drawn_together(vectors: Mapping[str, np.ndarray], naming: Mapping[str, Sparse]) -> dict[str, np.ndarray]:
+    """Returns word vectors nearer to those of the words of other languages that name the same things.
+
+    Source: retrofitting of Faruqui et al. (2015), Retrofitting Word Vectors to Semantic Lexicons, with things in place
+    of pairs of words.
+
+    Args:
+        vectors: Language -> (N, D), of length 1.
+        naming: Language -> 1 where a word names a thing (N, C).
+    """
+    drawn = dict(vectors)
+    known = np.sum([names.sum(0) > 0 for names in naming.values()], axis=0) > 1  # (C,) in two languages or more
+    for _ in range(ROUNDS):
+        things = unit(np.sum([_shares(names.T) @ drawn[language] for language, names in naming.items()], axis=0))
+        for language, names in naming.items():
+            drawn[language] = unit(vectors[language] + DRAWN * (_shares(names[:, known]) @ things[known]))
+    return drawn
+
+
+def _shares(names: Sparse) -> Sparse:
+    """Rows made of sum 1; rows of zeros stay."""
+    return sparse.diags_array(1 / np.maximum(names.sum(1), 1)) @ names
 
 
 @dataclass(frozen=True)
@@ -116,11 +147,11 @@ class _Counted:
 
     @classmethod
     def of(cls, texts: list[str], names: set[str]) -> _Counted:
-        """Words of texts, and names that may stand in none."""
+        """The words of texts that are frequent, and those that are names."""
         split = [stems(text) for text in texts]
         counts = Counter(word for words in split for word in words)
         known = [(word, count) for word, count in counts.most_common(MOST_WORDS) if count >= RAREST]
-        known += [(word, 1) for word in sorted(names - {word for word, _ in known})]
+        known += [(word, counts[word]) for word in sorted((names & counts.keys()) - {word for word, _ in known})]
         ids = {word: row for row, (word, _) in enumerate(known)}
         rows = np.fromiter((ids.get(word, -1) for words in split for word in words), np.int32)
         owner = np.repeat(np.arange(len(split), dtype=np.int32), [len(words) for words in split])
