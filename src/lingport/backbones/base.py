@@ -312,7 +312,7 @@ def _free_bytes(device: torch.device) -> int:
 
 def _dtype(dtype: str, device: torch.device, layout: type[Layout]) -> torch.dtype:
     if dtype == "auto":
-        return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
+        return torch.bfloat16 if computes_bfloat16(device) else torch.float32
     if dtype not in _DTYPES:
         raise BackboneError(f"unknown dtype {dtype!r}", hint=nearest(dtype, ["auto", *_DTYPES]))
     if dtype in layout.refused_dtypes:
@@ -322,7 +322,8 @@ def _dtype(dtype: str, device: torch.device, layout: type[Layout]) -> torch.dtyp
     return _DTYPES[dtype]
 
 
-def _computes_bfloat16(device: torch.device) -> bool:
+def computes_bfloat16(device: torch.device) -> bool:
+    """Returns whether a device multiplies in bfloat16 by itself."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     cpu: Any = torch.cpu
