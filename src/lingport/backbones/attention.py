@@ -216,5 +216,5 @@ def _aligned(bias: Tensor) -> Tensor:
     if not on_gpu(bias):
         return bias.contiguous()
     num_keys = bias.shape[-1]
-    rows = bias.new_empty(*bias.shape[:-1], num_keys + -num_keys % _ALIGNMENT)
+    rows = bias.new_zeros(*bias.shape[:-1], num_keys + -num_keys % _ALIGNMENT)
     return rows[..., :num_keys].copy_(bias)

@@ -221,7 +221,8 @@ def _gated(module: Any, x: Tensor) -> Tensor:
     gate, value = module.wi_0(x), module.wi_1(x)
     rate = module.dropout.p if module.training else 0.0
     if on_gpu(gate):
-        return module.wo(F.dropout(_GatedGeluOnGpu.apply(gate, value), rate))  # type: ignore[arg-type]
+        inner: Any = _GatedGeluOnGpu.apply(gate, value)
+        return module.wo(F.dropout(inner, rate) if rate else inner)
     return module.wo(_GatedGelu.apply(gate, value, rate))
 
 
