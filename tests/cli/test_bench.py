@@ -11,12 +11,14 @@ import torch
 
 from lingport.backbones import shapes
 from lingport.bench import measure as bench
+from lingport.bench.limit import Limit, products
 from lingport.bench.measure import LENGTHS, OURS, PEERS, PLAIN, RECOMPUTED, Side, Work, measure
 from lingport.errors import TrainingError
+from lingport.modules.base import new_module
 
 RECORD = {
     "work", "shape", "side", "device", "threads", "dtype", "rate", "rate_unit", "seconds", "peak_bytes_above_weights",
-    "loss", "ratio_to_peer", "limit_fraction", "versions",
+    "loss", "ratio_to_peer", "limit_fraction", "rate_fraction", "matmul_rate", "versions",
 }  # fmt: skip
 
 
@@ -50,6 +52,7 @@ def test_ours_and_the_plain_path_are_measured(tiny_shape):
         assert set(record) == RECORD
         assert record["rate"] > 0
         assert record["limit_fraction"] > 0
+        assert record["rate_fraction"] > 0
         assert record["peak_bytes_above_weights"] > 0
     assert records[0]["ratio_to_peer"] == 1
     assert records[0]["loss"] == records[2]["loss"]
@@ -77,16 +80,20 @@ def test_sides_that_compute_something_else_are_refused():
 
 def test_the_limit_counts_every_product(tiny_shape):
     backbone = shapes.random_backbone(tiny_shape, dtype=torch.bfloat16)
-    found = bench._products(backbone, Work("language", "adapter", 2))
+    module = new_module("adapter", bench.MODULES["adapter"], backbone)
+    found = products(backbone, module, Work("language", "adapter", 2).rows(1))
     tokens, targets = 2 * 256, 2 * 58
     assert found[(1, targets, 64, 17_000)] == 1  # the head
     # encoder: q, k, v, o, and the feed-forward layer's three; of the decoder: keys and values of cross-attention
     assert found[(1, tokens, 64, 64)] == 7 + 2
     # the adapter, down and up, in each of two blocks
     assert sum(count for shape, count in found.items() if 4 in shape) == 4
-    limit = bench._Limit(Counter({(1, 512, 64, 64): 1}), "cpu")
-    many = bench._Limit(Counter({(1, 512, 64, 64): 1000}), "cpu")
+    limit = Limit(Counter({(1, 512, 64, 64): 1}), "cpu")
+    many = Limit(Counter({(1, 512, 64, 64): 1000}), "cpu")
     assert many.seconds() > 10 * limit.seconds() > 0
+    # forward and to the input; of attention's also to what takes the place of the weights
+    assert many.operations == 1000 * limit.operations == 1000 * 2 * 2 * 512 * 64 * 64
+    assert Limit(Counter({(3, 8, 4, 2): 1}), "cpu").operations == 3 * 2 * 3 * 8 * 4 * 2
 
 
 def test_every_kind_has_peers():

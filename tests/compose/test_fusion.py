@@ -39,7 +39,8 @@ def encoder_input(model, call):
         hook.remove()
         model.backbone.layout.packs = packs
     assert len(seen) == 1, "the encoder runs once"
-    return seen[0]
+    embeds, mask = seen[0]
+    return embeds, mask.flatten(1).long()  # (B, S), or (B, 1, 1, S) as attention takes it
 
 
 def calls(model, inputs):

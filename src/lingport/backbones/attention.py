@@ -16,10 +16,11 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-from lingport.backbones.fused import cached_rows, drop_signs, is_trained, kept_scale, noise
+from lingport.backbones.fused import cached_rows, drop_signs, is_trained, kept_scale, noise, on_gpu
 from lingport.backbones.packing import Group
 
 ATTENTION = "lingport"  # name in transformers' registry of attention functions
+_ALIGNMENT = 8
 
 
 def register_attention() -> str:
@@ -27,6 +28,14 @@ def register_attention() -> str:
     AttentionInterface.register(ATTENTION, _attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     return ATTENTION
+
+
+def seen_tokens(mask_bs: Tensor, device: torch.device) -> Tensor | None:
+    """Returns the mask as attention takes it, (B, 1, 1, S), True for text, on a device; None: all is text.
+
+    That all is text is decided where the mask lies: transformers would ask the GPU, which then runs dry.
+    """
+    return None if bool(mask_bs.all()) else mask_bs.bool()[:, None, None].to(device, non_blocking=True)
 
 
 def _attend(
@@ -166,7 +175,7 @@ def _attention(
         flat = (each[0].transpose(0, 1).contiguous() for each in (query, key, value))
         return _PackedAttention.apply(*flat, groups.biases(position_bias), dropout, groups.groups)[None], None  # type: ignore[index]
     bias = _whole_bias(module, query, key, attention_mask, position_bias)
-    if query.device.type != "cpu" or (bias is not None and is_trained(bias)):
+    if on_gpu(query) or (bias is not None and is_trained(bias)):
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
     else:
         out = _Attention.apply(query, key, value, bias, dropout)
@@ -192,7 +201,20 @@ def _whole_bias(
         whole = torch.where(seen, query.new_zeros(()) if whole is None else whole, least)
     elif seen is not None:
         whole = seen if whole is None else whole + seen
-    whole = None if whole is None else whole.contiguous()  # the table of biases has the heads last
+    whole = None if whole is None else _aligned(whole)
     if position_bias is not None:
         position_bias.lingport_whole = (attention_mask, whole)  # type: ignore[attr-defined]
     return whole
+
+
+def _aligned(bias: Tensor) -> Tensor:
+    """Returns a copy with keys side by side (the table of biases has the heads last).
+
+    On a GPU its rows start at multiples of 8 numbers: fused kernels read no other bias, so that torch would copy it in
+    every block (`preprocess_mask` in ATen's attention.cpp).
+    """
+    if not on_gpu(bias):
+        return bias.contiguous()
+    num_keys = bias.shape[-1]
+    rows = bias.new_zeros(*bias.shape[:-1], num_keys + -num_keys % _ALIGNMENT)
+    return rows[..., :num_keys].copy_(bias)

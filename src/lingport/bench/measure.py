@@ -1,9 +1,7 @@
 """Steps of several sides in turn on the same rows, against the time of their matrix products alone.
 
 Every side is a process of its own with the same backbone, the same module and the same number of threads, and waits
-while another one steps. A ratio is the median over pairs of steps that followed each other. The products are those of
-the rows without their padding.
-Shapes: B rows, S source tokens, T target tokens, H heads.
+while another one steps. A ratio is the median over pairs of steps that followed each other.
 """
 
 from __future__ import annotations
@@ -15,27 +13,23 @@ import random
 import statistics
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from lingport.backbones.base import Backbone
+from lingport.backbones.base import Backbone, computes_bfloat16
 from lingport.backbones.shapes import random_backbone
 from lingport.backbones.trim import save_model
 from lingport.bench.environments import environment
+from lingport.bench.limit import Limit, matmul_rate, products
 from lingport.bench.wire import Rows
-from lingport.compose.composition import Composition
-from lingport.compose.model import ComposedModel
 from lingport.config.modules import AdapterSettings, PromptSettings
-from lingport.data.batch import Row, collate
 from lingport.errors import TrainingError
 from lingport.formats.load import export_module
 from lingport.modules.base import new_module
@@ -50,7 +44,6 @@ MODULES = {
 }
 #: losses of the sides may differ by this share: one library gives its loss in bfloat16, which has eight bits
 AGREEMENT = 1e-2
-_REPEATS = 3
 _IDS = range(300, 15_000)  # ordinary tokens of every shape
 
 
@@ -64,6 +57,7 @@ class Side:
         way: How `own.py` computes, or the library again.
         dtype: What the backbone computes in.
         pad_to: Length that inputs are padded to; None: the longest row.
+        compiled: Whether the library's model goes through `torch.compile`.
     """
 
     name: str
@@ -71,6 +65,7 @@ class Side:
     way: str
     dtype: str = "bfloat16"
     pad_to: int | None = None
+    compiled: bool = False
 
 
 OURS = Side("lingport", "lingport", "fast")
@@ -86,6 +81,11 @@ PEERS = {
         Side("peft, paper's settings", "peft", "peft", "float32", 256),
         Side("peft, bfloat16", "peft", "peft"),
     ),
+}
+#: kind of module -> the library at its best, compiled; not every release of every library can be
+COMPILED = {
+    kind: replace(sides[1], name=f"{sides[1].library}, bfloat16, compiled", compiled=True)
+    for kind, sides in PEERS.items()
 }
 
 
@@ -140,7 +140,7 @@ class Process:
         command = [python, *script, side.way, str(folder / "backbone"), str(folder / side.library), side.dtype]
         self._errors = (folder / f"{side.way} {side.dtype}.log").open("w+")
         self._process = subprocess.Popen(
-            [*command, str(threads), device],
+            [*command, str(threads), device, *(["compiled"] if side.compiled else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -201,17 +201,28 @@ def measure(
             stack.callback(running[-1].close)
         _check_agreement(work, running)
         torch.set_num_threads(threads)
+        module = new_module(work.kind, MODULES[work.kind], backbone)
+        shapes: dict[tuple[tuple[int, int], ...], Counter[tuple[int, ...]]] = {}  # of rows of the same lengths
         least: list[float] = []
+        operations: list[int] = []
         found: list[list[dict[str, float]]] = [[] for _ in running]
         for step in range(pairs + 1):
             rows = work.rows(step)
             for process, steps in zip(running, found, strict=True):
                 steps.append({**process.step(rows, train=True), "amount": work.amount(rows)})
-            least.append(_Limit(_products(backbone, work, step), device).seconds())
+            lengths = tuple((len(source), len(target)) for source, target in rows)
+            if lengths not in shapes:
+                shapes[lengths] = products(backbone, module, rows)
+            limit = Limit(shapes[lengths], device)
+            least.append(limit.seconds())
+            operations.append(limit.operations)
+        rate = matmul_rate(device)
+        machine = {"device": _device_name(device), "threads": threads, "matmul_rate": rate}
+        limits = {"limit_fraction": least[1:], "rate_fraction": [each / rate for each in operations[1:]]}
         return [
-            _record(
-                work, process, steps[1:], found[0][1:], shape=shape, threads=threads, device=device, least=least[1:]
-            )
+            _record(work, process, steps[1:], found[0][1:], limits)
+            | {"shape": f"{shape}, {work.num_rows} rows"}
+            | machine
             for process, steps in zip(running, found, strict=True)
         ]
 
@@ -227,6 +238,8 @@ def _prepared(kind: str, shape: str) -> Iterator[tuple[Path, Backbone]]:
         save_module(module, folder / "lingport")
         library = PEERS[kind][0].library
         export_module(module, folder / library, backbone, to="adapterhub" if library == "adapters" else library)
+        if not computes_bfloat16(backbone.device):
+            backbone.model.float()  # only shapes count from here on, and they would take minutes
         yield folder, backbone
 
 
@@ -248,99 +261,27 @@ def _record(
     process: Process,
     steps: Sequence[dict[str, float]],
     ours: Sequence[dict[str, float]],
-    *,
-    shape: str,
-    threads: int,
-    device: str,
-    least: Sequence[float],
+    limits: dict[str, list[float]],
 ) -> dict[str, Any]:
+    seconds = [step["seconds"] for step in steps]
     return {
         "work": f"{work.name} {work.kind}",
-        "shape": f"{shape}, {work.num_rows} rows",
         "side": process.side.name,
-        "device": _device_name(device),
-        "threads": threads,
         "dtype": process.side.dtype,
         "rate": statistics.median(step["amount"] / step["seconds"] for step in steps),
         "rate_unit": work.rate_unit,
-        "seconds": statistics.median(step["seconds"] for step in steps),
+        "seconds": statistics.median(seconds),
         "peak_bytes_above_weights": max(step["peak_bytes"] for step in steps),
         "loss": steps[-1]["loss"],
-        "ratio_to_peer": _median_ratio([step["seconds"] for step in steps], [step["seconds"] for step in ours]),
-        "limit_fraction": _median_ratio(least, [step["seconds"] for step in steps]),
+        "ratio_to_peer": _median_ratio(seconds, [step["seconds"] for step in ours]),
+        **{name: _median_ratio(least, seconds) for name, least in limits.items()},
         "versions": process.facts["versions"],
     }
 
 
-def _median_ratio(ones: Sequence[float], others: Sequence[float]) -> float | None:
-    if not ones:
-        return None
+def _median_ratio(ones: Sequence[float], others: Sequence[float]) -> float:
     return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 
 def _device_name(device: str) -> str:
     return f"{platform.machine()} cpu" if device == "cpu" else torch.cuda.get_device_name()
-
-
-class _Noting(TorchDispatchMode):
-    """Notes the shapes (batch, rows, inner, columns) of all matrix products."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: Counter[tuple[int, ...]] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        if name in ("mm", "addmm"):
-            left, right = args[-2:]
-            self.seen[(1, *left.shape, right.shape[1])] += 1
-        elif name in ("bmm", "baddbmm"):
-            left, right = args[-2:]
-            self.seen[(*left.shape, right.shape[2])] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def _products(backbone: Backbone, work: Work, step: int = 1) -> Counter[tuple[int, ...]]:
-    """Shapes of the products of a step's forward pass, the head's of all target tokens included."""
-    module = new_module(work.kind, MODULES[work.kind], backbone)
-    batch = collate([Row(source, target) for source, target in work.rows(step)], pad_id=0)
-    with torch.no_grad(), ComposedModel(backbone).using(Composition(task=module)) as model, _Noting() as noted:
-        model.row_losses(batch.input_ids, batch.attention_mask, batch.labels)
-    return noted.seen
-
-
-class _Limit:
-    """The products alone: forward, and backward to what is not frozen.
-
-    A product with frozen weights has one product in its backward pass, one of attention (a batch of them) has two.
-    """
-
-    def __init__(self, shapes: Counter[tuple[int, ...]], device: str) -> None:
-        self._device = device
-        self._work = []
-        for (batch, rows, inner, columns), count in shapes.items():
-            left, right, gradient = (
-                torch.randn(size, dtype=torch.bfloat16, device=device)
-                for size in ((batch, rows, inner), (batch, inner, columns), (batch, rows, columns))
-            )
-            if batch == 1:
-                weight = right[0].T.contiguous()  # as a linear layer keeps it
-                products = [(left[0], weight.T), (gradient[0], weight)]
-            else:
-                products = [(left, right), (gradient, right.mT), (left.mT, gradient)]
-            self._work.append((count, [(one, other, one @ other) for one, other in products]))
-
-    def seconds(self) -> float:
-        """Seconds of all, into memory that is there; a shape is timed once and counts as often as it occurs."""
-        total = 0.0
-        for count, products in self._work:
-            times = []
-            for _ in range(_REPEATS):
-                start = time.perf_counter()
-                for one, other, out in products:
-                    torch.matmul(one, other, out=out)
-                if self._device != "cpu":
-                    torch.cuda.synchronize()
-                times.append(time.perf_counter() - start)
-            total += count * statistics.median(times)
-        return total

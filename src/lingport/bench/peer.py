@@ -1,6 +1,6 @@
 """The other side of the benchmark: a library's training step, run in an environment of that library's own.
 
-    python peer.py adapters|peft BACKBONE_FOLDER MODULE_FOLDER DTYPE THREADS DEVICE
+    python peer.py adapters|peft BACKBONE_FOLDER MODULE_FOLDER DTYPE THREADS DEVICE [compiled]
 
 A script beside the package: it imports nothing of lingport but its neighbour `wire.py`.
 """
@@ -48,20 +48,21 @@ LIBRARIES: dict[str, Callable[[str, str, torch.dtype], tuple[Any, str]]] = {
 }
 
 
-def main(library: str, backbone: str, module: str, dtype: str, threads: str, device: str) -> None:
+def main(library: str, backbone: str, module: str, dtype: str, threads: str, device: str, compiled: str = "") -> None:
     """Loads, and answers until the other end closes."""
     torch.set_num_threads(int(threads))
     model, version = LIBRARIES[library](backbone, module, getattr(torch, dtype))
     model = model.to(device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-5, weight_decay=0.0)
+    computed = torch.compile(model) if compiled else model
 
     def step(rows: wire.Rows, pad_to: int | None, train: bool) -> float:
         input_ids = padded([ids for ids, _ in rows], 0, pad_to).to(device)
         labels = padded([ids for _, ids in rows], IGNORED, None).to(device)
         model.train(train)
         with torch.set_grad_enabled(train):
-            loss = model(input_ids=input_ids, attention_mask=(input_ids != 0).long(), labels=labels).loss
+            loss = computed(input_ids=input_ids, attention_mask=(input_ids != 0).long(), labels=labels).loss
         if train:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ EXAMPLES = """
 lingport bench --quick
 lingport bench --shape mt5-base --json bench.json
 lingport bench --work ner --kind adapter --pairs 3 --threads 1
+lingport bench --shape mt5-base --work language --rows 32 --compiled
 """
 WORKS = ("language", "ner", "topic", "qa")
 QUICK_PAIRS = 2
@@ -28,13 +30,22 @@ def add_to(app: typer.Typer) -> None:
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Only ours against our plain path, in two minutes.")] = False,
     shape: Annotated[
-        str, typer.Option(help="mt5-small, mt5-base, or either with -trimmed; nothing is downloaded.")
+        str,
+        typer.Option(
+            help="mt5-small, mt5-base (mT0's too), or either with -trimmed, of random weights; nothing is downloaded."
+        ),
     ] = "mt5-small",
     work: Annotated[
         list[str] | None,
         typer.Option(help="language (span corruption, 256 tokens), or rows of real lengths: ner, topic, qa. All."),
     ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="adapter, prompt. Both.")] = None,
+    num_rows: Annotated[
+        int | None, typer.Option("--rows", help="Rows of a step. Default: 8 (language, qa) or 32.", min=2)
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Measure the other library through torch.compile too, where that works.")
+    ] = False,
     pairs: Annotated[int, typer.Option(help="Steps of each side that count.", min=1)] = 5,
     threads: Annotated[int | None, typer.Option(help="Threads of each side. Default: as torch chooses.", min=1)] = None,
     file: Annotated[Path | None, typer.Option("--json", help="Write the records to this file.")] = None,
@@ -46,8 +57,8 @@ def bench(
     import torch
 
     from lingport.backbones.shapes import SHAPES
-    from lingport.bench.measure import MODULES, PEERS, PLAIN, RECOMPUTED, Work, measure
-    from lingport.errors import ConfigError, nearest
+    from lingport.bench.measure import COMPILED, MODULES, PEERS, PLAIN, RECOMPUTED, Work, measure
+    from lingport.errors import ConfigError, TrainingError, nearest
 
     works = work or (["language"] if quick else list(WORKS))
     kinds = kind or list(MODULES)
@@ -60,16 +71,22 @@ def bench(
         for of_kind in kinds:
             recomputed = (RECOMPUTED,) if each == "language" else ()
             sides = (PLAIN,) if quick else (PLAIN, *recomputed, *PEERS[of_kind])
-            rows = 8 if each in ("language", "qa") else 32
+            rows = num_rows or (8 if each in ("language", "qa") else 32)
             say(f"{each} {of_kind}, {shape}, {rows} rows: {', '.join(side.name for side in sides)} ...")
-            records += measure(
+            run = partial(
+                measure,
                 Work(each, of_kind, rows),
-                sides,
                 shape=shape,
                 pairs=QUICK_PAIRS if quick else pairs,
                 threads=threads or torch.get_num_threads(),
                 device="cuda" if torch.cuda.is_available() else "cpu",
             )
+            records += run(sides)
+            if compiled:
+                try:
+                    records += run([COMPILED[of_kind]])[1:]
+                except TrainingError as error:
+                    say(f"{COMPILED[of_kind].name}: not measured, {error}")
             if file is not None:  # after each piece of work: a run that is stopped keeps what it has
                 file.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
     _show(records)
@@ -84,14 +101,27 @@ def _show(records: list[dict[str, Any]]) -> None:
             f"{record['rate']:,.{0 if record['rate'] >= 10 else 2}f} {record['rate_unit']}",
             f"{record['seconds']:.2f}",
             f"{record['ratio_to_peer']:.2f}",
-            "" if record["limit_fraction"] is None else f"{record['limit_fraction']:.2f}",
+            f"{record['limit_fraction']:.2f}",
+            f"{record['rate_fraction']:.2f}",
             f"{record['peak_bytes_above_weights'] / 2**20:,.0f}",
         ]
         for record in records
     ]
-    head = ["work", "side", "dtype", "rate", "s/step", "times ours", "of the limit", "MiB above weights"]
+    head = [
+        "work",
+        "side",
+        "dtype",
+        "rate",
+        "s/step",
+        "times ours",
+        "of the limit",
+        "of the bf16 rate",
+        "MiB above weights",
+    ]
     table(head, rows, title="Training steps")
     say(
         "times ours: seconds of this side over ours, the median over pairs of steps. Of the limit: time of the step's "
-        "matrix products alone (bfloat16, forward and backward) over the step's."
+        "matrix products alone (bfloat16, forward and backward) over the step's. Of the bf16 rate: their operations "
+        "per second of the step, over those of a large square product of bfloat16 on the same machine, "
+        f"{records[0]['matmul_rate'] / 1e12:.3g} TFLOP/s."
     )

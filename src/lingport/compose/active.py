@@ -70,6 +70,7 @@ class Active:
                 hint="run those rows in a batch of their own",
             )
         self._transforms = {module: _transforms(found) for module, found in bindings.items()}
+        self._device = backbone.device
         self._stages = self._group()
 
     @property
@@ -122,9 +123,9 @@ class Active:
                 continue
             for module, rows in groups:
                 if path in self._transforms.get(module, ()):
-                    index = torch.tensor(rows, device=h_bsd.device)
-                    own = self._apply(module, path, h_bsd.index_select(0, index), x_bsd.index_select(0, index))
-                    h_bsd = h_bsd.index_copy(0, index, own)
+                    assert rows is not None
+                    own = self._apply(module, path, h_bsd.index_select(0, rows), x_bsd.index_select(0, rows))
+                    h_bsd = h_bsd.index_copy(0, rows, own)
         return h_bsd
 
     def transform_input(self, x_bsd: Tensor) -> Tensor:
@@ -143,7 +144,9 @@ class Active:
             rows = [r for r in range(num_rows) if not self.per_row or self._row_of[r] == index]
             if not rows:
                 continue
-            text, text_mask = (x_bsd, mask_bs) if len(rows) == num_rows else (x_bsd[rows], mask_bs[rows])
+            text, text_mask = (x_bsd, mask_bs)
+            if len(rows) < num_rows:
+                text, text_mask = x_bsd.index_select(0, self._placed(rows)), mask_bs[rows]
             prompt = bound.prefix_rows()
             if prompt is not None:
                 prompt = prompt.to(text).expand(len(rows), -1, -1)
@@ -155,17 +158,21 @@ class Active:
             order.extend(rows)
         if len(parts) == 1:
             return parts[0], masks[0]
-        back = torch.tensor(order, device=x_bsd.device).argsort()
+        back = sorted(range(num_rows), key=order.__getitem__)
         mask = torch.cat(masks)[back]
         used = int(mask.sum(1).max())
-        return torch.cat(parts)[back][:, :used], mask[:, :used]
+        return torch.cat(parts).index_select(0, self._placed(back))[:, :used], mask[:, :used]
 
     def _apply(self, module: TransferModule, path: str, h_bsd: Tensor, x_bsd: Tensor) -> Tensor:
         transform = self._transforms[module].get(path)
         return transform(h_bsd, x_bsd) if transform else h_bsd
 
-    def _group(self) -> list[list[tuple[TransferModule, list[int] | None]]]:
-        stages: list[list[tuple[TransferModule, list[int] | None]]] = []
+    def _placed(self, rows: Sequence[int]) -> Tensor:
+        """Returns rows as an index where the backbone is."""
+        return torch.tensor(rows).to(self._device, non_blocking=True)
+
+    def _group(self) -> list[list[tuple[TransferModule, Tensor | None]]]:
+        stages: list[list[tuple[TransferModule, Tensor | None]]] = []
         pick: Callable[[Composition], TransferModule | None]
         for pick in (lambda c: c.language, lambda c: c.task):
             if not self.per_row or len(self._distinct) == 1:
@@ -177,7 +184,7 @@ class Active:
                 module = pick(self._distinct[index])
                 if module is not None:
                     groups.setdefault(module, []).append(row)
-            stages.append(list(groups.items()))
+            stages.append([(module, self._placed(rows)) for module, rows in groups.items()])
         return stages
 
 
@@ -223,4 +230,6 @@ def _text_first(x_bsd: Tensor, mask_bs: Tensor) -> tuple[Tensor, Tensor]:
     if not (mask_bs[:, 1:] > mask_bs[:, :-1]).any():
         return x_bsd, mask_bs
     order = torch.argsort(mask_bs, dim=1, descending=True, stable=True)
-    return x_bsd.gather(1, order[..., None].expand_as(x_bsd)), mask_bs.gather(1, order)
+    mask_bs = mask_bs.gather(1, order)
+    order = order.to(x_bsd.device, non_blocking=True)
+    return x_bsd.gather(1, order[..., None].expand_as(x_bsd)), mask_bs

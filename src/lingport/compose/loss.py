@@ -4,15 +4,24 @@ The head's weights need no gradient, so the gradient of the hidden states is the
 target's row. Both the softmax's total and that expectation are gathered in one pass over tiles of the vocabulary,
 rescaled whenever a larger score turns up (the online softmax of Milakov and Gimelshein 2018, arXiv 1805.02867). Each
 of the head's weights is read once per pass. Same numbers as a softmax over all scores, up to float rounding.
+On a GPU a kernel does it in chunks of target tokens (`kernels.py`), and this is what stands in for it.
 Shapes: N target tokens, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+HeadLoss = Callable[..., tuple[Tensor, Tensor | None]]
 
 # Scores held at once: 8 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
 _SCORES_ON_CPU = 2**22
@@ -25,8 +34,13 @@ class _FrozenHeadLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden_nd: Tensor, weight_vd: Tensor, targets_n: Tensor, smoothing_n: Tensor | None
     ) -> Tensor:
-        num_rows = len(hidden_nd)
         wants_grad = ctx.needs_input_grad[0]
+        if by_kernel := _kernel(hidden_nd.device, hidden_nd.dtype):
+            losses, grads = by_kernel(hidden_nd, weight_vd, targets_n, smoothing_n, wants_grad=wants_grad)
+            if wants_grad:
+                ctx.save_for_backward(grads)
+            return losses
+        num_rows = len(hidden_nd)
         highest = hidden_nd.new_full((num_rows, 1), -torch.inf)
         total = hidden_nd.new_zeros((num_rows, 1), dtype=torch.float32)
         expected = torch.zeros_like(hidden_nd, dtype=torch.float32) if wants_grad else None
@@ -55,6 +69,41 @@ class _FrozenHeadLoss(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
         (grads,) = ctx.saved_tensors
         return grads * outputs[0][:, None].to(grads.dtype), None, None, None
+
+
+@cache
+def _kernel(device: torch.device, dtype: torch.dtype) -> HeadLoss | None:
+    """Returns `kernels.head_loss` where it runs and gives the right numbers; None: nowhere but on a GPU with Triton."""
+    if device.type != "cuda":
+        return None
+    try:
+        from lingport.compose.kernels import head_loss
+
+        check_kernel(head_loss, device, dtype)
+    except Exception as error:  # Triton calls compilers of the user's machine, and that can fail in any way
+        logger.warning("no Triton kernel for the loss, which takes more time without: %s", error, exc_info=True)
+        return None
+    return head_loss
+
+
+def check_kernel(head_loss: HeadLoss, device: torch.device, dtype: torch.dtype) -> None:
+    """Compares a kernel's numbers with torch's.
+
+    Raises:
+        RuntimeError: They differ.
+    """
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = (torch.randn(size, 4, generator=generator).to(device, dtype) / 2 for size in (4, 9001))
+    targets, smoothing = torch.tensor([0, 8191, 8192, 9000], device=device), torch.full((4,), 0.1, device=device)
+    losses, grads = head_loss(hidden, weight, targets, smoothing, wants_grad=True)
+    assert grads is not None
+    with torch.enable_grad():
+        whole = hidden.double().requires_grad_()
+        expected = F.cross_entropy(whole @ weight.double().T, targets, reduction="none", label_smoothing=0.1)
+        (of_whole,) = torch.autograd.grad(expected.sum(), whole)
+    for found, wanted in ((losses, expected.detach()), (grads, of_whole)):
+        if not (found - wanted).abs().max() <= 0.02 * wanted.abs().mean():  # nor if one is no number
+            raise RuntimeError("its numbers are not those of torch")
 
 
 def _tiles(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, ...]:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lingport.backbones.attention import seen_tokens
 from lingport.backbones.base import Backbone
 from lingport.backbones.packing import Packing
 from lingport.compose.active import Active
@@ -126,8 +127,9 @@ class ComposedModel:
         embeds, mask = self._inputs(input_ids, attention_mask)
         model = self.backbone.model
         if labels is None:
-            start = torch.full_like(input_ids[:, :1], model.config.decoder_start_token_id)
+            start = torch.full_like(input_ids[:, :1], model.config.decoder_start_token_id, device=embeds.device)
             return Output(self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=start).logits)
+        labels = labels.to(embeds.device, non_blocking=True)
         decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
         logits = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids).logits
         losses = F.cross_entropy(
@@ -142,6 +144,9 @@ class ComposedModel:
     ) -> Tensor:
         """Returns each row's negative log-likelihood (B,) in nats, without making logits: what training needs.
 
+        The batch may lie on the CPU wherever the backbone is. A GPU is then not waited for: which tokens there are is
+        known here.
+
         Args:
             input_ids: (B, S) token ids.
             attention_mask: (B, S), 1 for text, 0 for padding.
@@ -151,27 +156,31 @@ class ComposedModel:
         Raises:
             CompositionError: The batch has another number of rows than compositions were given.
         """
+        device = self.backbone.device
+        counted = labels != IGNORED
+        smoothing = None if smoothing is None else smoothing.to(device, non_blocking=True)
         if self._active.weights is not None:  # the head itself is trained
             out = self(input_ids, attention_mask, labels)
             assert out.row_loss is not None
             if smoothing is None:
                 return out.row_loss
-            even = (out.logits.float().log_softmax(-1).mean(-1) * (labels != IGNORED)).sum(1)
+            even = (out.logits.float().log_softmax(-1).mean(-1) * counted.to(device)).sum(1)
             return out.row_loss.lerp(-even, smoothing)
         model, layout = self.backbone.model, self.backbone.layout
         embeds, mask = self._inputs(input_ids, attention_mask)
+        place_n = counted.flatten().nonzero().squeeze(1).to(device, non_blocking=True)
+        labels = labels.to(device, non_blocking=True)
         decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
-        counted = labels != IGNORED
         with layout.without_head():
             if layout.packs:
                 hidden = self._packed_hidden(embeds, mask.bool(), decoder_ids, counted)
             else:
                 out = self._run(model, inputs_embeds=embeds, attention_mask=mask, decoder_input_ids=decoder_ids)
-                hidden = out.logits[counted]
-        smoothing_n = None if smoothing is None else smoothing[:, None].expand_as(labels)[counted]
+                hidden = out.logits.flatten(0, 1).index_select(0, place_n)
+        smoothing_n = None if smoothing is None else smoothing[place_n // labels.shape[1]]
         head = model.get_output_embeddings().weight
-        losses = frozen_head_loss(hidden, head, labels[counted], smoothing_n=smoothing_n)
-        return losses.new_zeros(labels.shape).masked_scatter(counted, losses).sum(1)
+        losses = frozen_head_loss(hidden, head, labels.flatten()[place_n], smoothing_n=smoothing_n)
+        return losses.new_zeros(labels.numel()).index_copy(0, place_n, losses).view(labels.shape).sum(1)
 
     def generate(
         self, texts: Sequence[str], *, max_new_tokens: int = 30, max_input_tokens: int | None = None
@@ -251,7 +260,8 @@ class ComposedModel:
                 hint="give one composition for all rows, or exactly one per row",
             )
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        embeds = self._run_weights(lambda: self.backbone.layout.input_embeddings(input_ids))
+        ids = input_ids.to(self.backbone.device, non_blocking=True)
+        embeds = self._run_weights(lambda: self.backbone.layout.input_embeddings(ids))
         embeds, mask = self._active.put_before(embeds, mask)
         return self._active.transform_input(embeds), mask
 
@@ -307,8 +317,9 @@ class ComposedModel:
 
         return hook
 
-    def _run(self, model: Any, **inputs: Any) -> Any:
-        return self._run_weights(lambda: model(**inputs, use_cache=False))
+    def _run(self, model: Any, *, attention_mask: Tensor | None = None, **inputs: Any) -> Any:
+        seen = None if attention_mask is None else seen_tokens(attention_mask, self.backbone.device)
+        return self._run_weights(lambda: model(attention_mask=seen, **inputs, use_cache=False))
 
     def _run_weights(self, call: Callable[[], Any]) -> Any:
         weights = self._active.weights

@@ -32,8 +32,9 @@ class Batch:
     labels: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """Returns the batch on a device."""
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device))
+        """Returns the batch on a device; work that a GPU has still to do is not waited for."""
+        every = (self.input_ids, self.attention_mask, self.labels)
+        return Batch(*(each.to(device, non_blocking=True) for each in every))
 
 
 def tokenize(tokenizer: Any, text: str, max_tokens: int | None = None) -> tuple[list[int], bool]:

@@ -32,7 +32,7 @@ def mean_loss(
     pad_id = model.backbone.tokenizer.pad_token_id
     with torch.no_grad(), model.using(composition):
         for places in by_length([len(row.input_ids) for row in rows], max_rows=max_rows, max_tokens=max_tokens):
-            batch = collate([rows[place] for place in places], pad_id=pad_id).to(model.backbone.device)
+            batch = collate([rows[place] for place in places], pad_id=pad_id)
             total += model.row_losses(batch.input_ids, batch.attention_mask, batch.labels).sum().item()
             num_tokens += int((batch.labels != IGNORED).sum())
     return total / max(1, num_tokens)

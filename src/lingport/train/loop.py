@@ -103,7 +103,7 @@ def step(model: ComposedModel, states: Sequence[LearnerState], team: Team = ALON
         acting = state.learner.acting(state.result.steps, num_rows=len(rows))
         every = [_Work(row, composition, index) for row, composition in zip(rows, acting, strict=True)]
         work.extend(every[len(every) * team.rank // team.size : len(every) * (team.rank + 1) // team.size])
-    losses = [0.0] * len(states)
+    means: list[tuple[int, Tensor]] = []
     first = states[0]
     torch.manual_seed(_seed(first.learner.seed, first.result.steps, team.rank))
     for places in _parts(model.backbone, [each.row for each in work], states):
@@ -114,11 +114,15 @@ def step(model: ComposedModel, states: Sequence[LearnerState], team: Team = ALON
             # parts, of processes and of neighbours changes nothing.
             total = row_loss.new_zeros(())
             for index in dict.fromkeys(each.learner for each in part):
-                own = [place for place, each in enumerate(part) if each.learner == index]
-                mean = row_loss[own].sum() / num_targets[index]
-                losses[index] += mean.item()
+                own = torch.tensor([place for place, each in enumerate(part) if each.learner == index])
+                mean = row_loss.index_select(0, own.to(row_loss.device, non_blocking=True)).sum() / num_targets[index]
+                means.append((index, mean.detach()))
                 total = total + mean
             total.backward()
+    losses = [0.0] * len(states)
+    if means:  # asked for at the end, so that a GPU has the whole step before it is waited for
+        for (index, _), value in zip(means, torch.stack([mean for _, mean in means]).tolist(), strict=True):
+            losses[index] += value
     for state, rows, loss in zip(states, steps, team.sum_numbers(losses), strict=True):
         team.sum_gradients(state.parameters)
         state.result.rows += len(rows)
@@ -155,8 +159,7 @@ def _attached(model: ComposedModel, part: Sequence[_Work], states: Sequence[Lear
 
 def _row_loss(model: ComposedModel, part: Sequence[_Work], smoothing: Sequence[float]) -> Tensor:
     batch = collate([each.row for each in part], pad_id=model.backbone.tokenizer.pad_token_id)
-    batch = batch.to(model.backbone.device)
-    shares = torch.tensor(smoothing, device=batch.labels.device) if any(smoothing) else None
+    shares = torch.tensor(smoothing) if any(smoothing) else None
     return model.row_losses(batch.input_ids, batch.attention_mask, batch.labels, smoothing=shares)
 
 
