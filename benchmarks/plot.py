@@ -14,11 +14,11 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-#: part of a side's name -> what the legend says, colour
+#: part of a side's name, with its dtype -> what the legend says, colour
 SIDES = {
     "lingport": ("lingport", "#1f6f78"),
     "plain path": ("the same, by the model's own code", "#8fb8ad"),
-    "bfloat16": ("adapters / peft, bfloat16", "#e0a458"),
+    ", {dtype}": ("adapters / peft, as fast as they can", "#e0a458"),
     "paper's settings": ("adapters / peft, the paper's settings", "#b5534c"),
 }
 
@@ -30,7 +30,7 @@ def main(out: str, *files: str) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 0.75 * len(works) + 1.2))
     height = 0.8 / len(SIDES)
     for place, (part, (label, colour)) in enumerate(SIDES.items()):
-        own = {(r["shape"], r["work"]): r["ratio_to_peer"] for r in records if part in r["side"]}
+        own = {(r["shape"], r["work"]): r["ratio_to_peer"] for r in records if part.format(**r) in r["side"]}
         rows = [index + place * height for index, work in enumerate(works) if work in own]
         bars = axes.barh(rows, [own[work] for work in works if work in own], height, label=label, color=colour)
         axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)

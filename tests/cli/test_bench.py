@@ -43,13 +43,21 @@ def test_rows_are_those_of_the_work(name):
         assert work.amount(rows) == 8
 
 
-def test_ours_and_the_plain_path_are_measured(tiny_shape):
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_ours_and_the_plain_path_are_measured(tiny_shape, dtype):
     records = measure(
-        Work("language", "prompt", 2), [PLAIN, RECOMPUTED], shape=tiny_shape, pairs=2, threads=1, device="cpu"
+        Work("language", "prompt", 2),
+        [PLAIN, RECOMPUTED],
+        shape=tiny_shape,
+        pairs=2,
+        threads=1,
+        device="cpu",
+        dtype=dtype,
     )
     assert [record["side"] for record in records] == [OURS.name, PLAIN.name, RECOMPUTED.name]
     for record in records:
         assert set(record) == RECORD
+        assert record["dtype"] == dtype
         assert record["rate"] > 0
         assert record["limit_fraction"] > 0
         assert record["rate_fraction"] > 0
@@ -62,7 +70,9 @@ def test_ours_and_the_plain_path_are_measured(tiny_shape):
 def test_a_side_that_fails_says_why(tiny_shape):
     broken = Side("broken", "lingport", "nothing")
     with pytest.raises(TrainingError, match="broken ended: KeyError: 'nothing'"):
-        measure(Work("ner", "adapter", 2), [broken], shape=tiny_shape, pairs=1, threads=1, device="cpu")
+        measure(
+            Work("ner", "adapter", 2), [broken], shape=tiny_shape, pairs=1, threads=1, device="cpu", dtype="float32"
+        )
 
 
 def side(loss, num_trained=10):
@@ -88,12 +98,19 @@ def test_the_limit_counts_every_product(tiny_shape):
     assert found[(1, tokens, 64, 64)] == 7 + 2
     # the adapter, down and up, in each of two blocks
     assert sum(count for shape, count in found.items() if 4 in shape) == 4
-    limit = Limit(Counter({(1, 512, 64, 64): 1}), "cpu")
-    many = Limit(Counter({(1, 512, 64, 64): 1000}), "cpu")
+    limit = Limit(Counter({(1, 512, 64, 64): 1}), "cpu", torch.bfloat16)
+    many = Limit(Counter({(1, 512, 64, 64): 1000}), "cpu", torch.bfloat16)
     assert many.seconds() > 10 * limit.seconds() > 0
     # forward and to the input; of attention's also to what takes the place of the weights
     assert many.operations == 1000 * limit.operations == 1000 * 2 * 2 * 512 * 64 * 64
-    assert Limit(Counter({(3, 8, 4, 2): 1}), "cpu").operations == 3 * 2 * 3 * 8 * 4 * 2
+    assert Limit(Counter({(3, 8, 4, 2): 1}), "cpu", torch.bfloat16).operations == 3 * 2 * 3 * 8 * 4 * 2
+
+
+def test_a_side_without_a_dtype_computes_in_the_one_that_is_measured():
+    paper, best = (side.computing_in("float32") for side in PEERS["prompt"])
+    assert (paper.name, paper.dtype) == ("peft, paper's settings", "float32")
+    assert (best.name, best.dtype) == ("peft, float32", "float32")
+    assert [side.computing_in("bfloat16").dtype for side in PEERS["prompt"]] == ["float32", "bfloat16"]
 
 
 def test_every_kind_has_peers():

@@ -1,6 +1,6 @@
 """What bounds a step: its matrix products alone, and how fast the machine multiplies a large square matrix.
 
-The products are those of the rows without their padding, in bfloat16.
+The products are those of the rows without their padding.
 Shapes: B rows, S source tokens, T target tokens, H heads.
 """
 
@@ -65,18 +65,19 @@ class Limit:
     Args:
         shapes: Shape (batch, rows, inner, columns) of a product -> how often it occurs in the forward pass.
         device: Where they are computed.
+        dtype: What they are computed in.
 
     Attributes:
         operations: Multiplications and additions of all of them.
     """
 
-    def __init__(self, shapes: Counter[tuple[int, ...]], device: str) -> None:
+    def __init__(self, shapes: Counter[tuple[int, ...]], device: str, dtype: torch.dtype) -> None:
         self._device = device
         self._work = []
         self.operations = 0
         for (batch, rows, inner, columns), count in shapes.items():
             left, right, gradient = (
-                torch.randn(size, dtype=torch.bfloat16, device=device)
+                torch.randn(size, dtype=dtype, device=device)
                 for size in ((batch, rows, inner), (batch, inner, columns), (batch, rows, columns))
             )
             if batch == 1:
@@ -102,10 +103,10 @@ class Limit:
         return total
 
 
-def matmul_rate(device: str) -> float:
-    """Returns multiplications and additions per second of a large square product in bfloat16."""
+def matmul_rate(device: str, dtype: torch.dtype) -> float:
+    """Returns multiplications and additions per second of a large square product."""
     side = _SIDE_ON_CPU if device == "cpu" else _SIDE_ON_GPU
-    one, other, out = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(3))
+    one, other, out = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(3))
     times = []
     for _ in range(_REPEATS + 1):
         start = time.perf_counter()

@@ -52,10 +52,10 @@ class Side:
     """Whoever steps.
 
     Attributes:
-        name: Shown and recorded.
+        name: Shown and recorded; `{dtype}` stands for what the backbone computes in.
         library: `lingport`, or what has an environment of its own.
         way: How `own.py` computes, or the library again.
-        dtype: What the backbone computes in.
+        dtype: What the backbone computes in; None: what is measured.
         pad_to: Length that inputs are padded to; None: the longest row.
         compiled: Whether the library's model goes through `torch.compile`.
     """
@@ -63,9 +63,14 @@ class Side:
     name: str
     library: str
     way: str
-    dtype: str = "bfloat16"
+    dtype: str | None = None
     pad_to: int | None = None
     compiled: bool = False
+
+    def computing_in(self, dtype: str) -> Side:
+        """Returns the side with its dtype, where it has none the one that is measured."""
+        own = self.dtype or dtype
+        return replace(self, name=self.name.format(dtype=own), dtype=own)
 
 
 OURS = Side("lingport", "lingport", "fast")
@@ -75,18 +80,15 @@ RECOMPUTED = Side("gradient checkpointing", "lingport", "recomputed")
 PEERS = {
     "adapter": (
         Side("adapters, paper's settings", "adapters", "adapters", "float32", 256),
-        Side("adapters, bfloat16", "adapters", "adapters"),
+        Side("adapters, {dtype}", "adapters", "adapters"),
     ),
     "prompt": (
         Side("peft, paper's settings", "peft", "peft", "float32", 256),
-        Side("peft, bfloat16", "peft", "peft"),
+        Side("peft, {dtype}", "peft", "peft"),
     ),
 }
 #: kind of module -> the library at its best, compiled; not every release of every library can be
-COMPILED = {
-    kind: replace(sides[1], name=f"{sides[1].library}, bfloat16, compiled", compiled=True)
-    for kind, sides in PEERS.items()
-}
+COMPILED = {kind: replace(sides[1], name=f"{sides[1].name}, compiled", compiled=True) for kind, sides in PEERS.items()}
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Process:
     """A side under way.
 
     Args:
-        side: Who.
+        side: Who, and with which dtype.
         folder: Where backbone and modules lie.
         threads: Threads that it computes with.
         device: Where it computes: `cpu`, `cuda`.
@@ -137,6 +139,7 @@ class Process:
         own = side.library == "lingport"
         script = ["-m", "lingport.bench.own"] if own else [str(Path(__file__).with_name("peer.py"))]
         python = sys.executable if own else str(environment(side.library))
+        assert side.dtype is not None
         command = [python, *script, side.way, str(folder / "backbone"), str(folder / side.library), side.dtype]
         self._errors = (folder / f"{side.way} {side.dtype}.log").open("w+")
         self._process = subprocess.Popen(
@@ -178,7 +181,7 @@ class Process:
 
 
 def measure(
-    work: Work, sides: Sequence[Side], *, shape: str, pairs: int, threads: int, device: str
+    work: Work, sides: Sequence[Side], *, shape: str, pairs: int, threads: int, device: str, dtype: str
 ) -> list[dict[str, Any]]:
     """Returns a record for each side, ours first.
 
@@ -189,13 +192,15 @@ def measure(
         pairs: Steps of each side that count; one more goes before them.
         threads: Threads of every side.
         device: Where every side computes: `cpu`, `cuda`.
+        dtype: What all sides compute in that have no dtype of their own: `bfloat16`, `float32`.
 
     Raises:
         TrainingError: A side fails, or the sides' losses differ.
     """
+    computed_in: torch.dtype = getattr(torch, dtype)
     with _prepared(work.kind, shape) as (folder, backbone), ExitStack() as stack:
         running = []
-        for side in (OURS, *sides):
+        for side in (each.computing_in(dtype) for each in (OURS, *sides)):
             logger.info("%s %s: loading %s", work.name, work.kind, side.name)
             running.append(Process(side, folder, threads, device))
             stack.callback(running[-1].close)
@@ -213,10 +218,10 @@ def measure(
             lengths = tuple((len(source), len(target)) for source, target in rows)
             if lengths not in shapes:
                 shapes[lengths] = products(backbone, module, rows)
-            limit = Limit(shapes[lengths], device)
+            limit = Limit(shapes[lengths], device, computed_in)
             least.append(limit.seconds())
             operations.append(limit.operations)
-        rate = matmul_rate(device)
+        rate = matmul_rate(device, computed_in)
         machine = {"device": _device_name(device), "threads": threads, "matmul_rate": rate}
         limits = {"limit_fraction": least[1:], "rate_fraction": [each / rate for each in operations[1:]]}
         return [

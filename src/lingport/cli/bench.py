@@ -19,6 +19,7 @@ lingport bench --work ner --kind adapter --pairs 3 --threads 1
 lingport bench --shape mt5-base --work language --rows 32 --compiled
 """
 WORKS = ("language", "ner", "topic", "qa")
+DTYPES = ("auto", "bfloat16", "float32")
 QUICK_PAIRS = 2
 
 
@@ -46,6 +47,9 @@ def bench(
     compiled: Annotated[
         bool, typer.Option("--compiled", help="Measure the other library through torch.compile too, where that works.")
     ] = False,
+    dtype: Annotated[
+        str, typer.Option(help="bfloat16, float32, or auto: bfloat16 where the machine computes in it.")
+    ] = "auto",
     pairs: Annotated[int, typer.Option(help="Steps of each side that count.", min=1)] = 5,
     threads: Annotated[int | None, typer.Option(help="Threads of each side. Default: as torch chooses.", min=1)] = None,
     file: Annotated[Path | None, typer.Option("--json", help="Write the records to this file.")] = None,
@@ -56,37 +60,48 @@ def bench(
     """
     import torch
 
+    from lingport.backbones.base import computes_bfloat16
     from lingport.backbones.shapes import SHAPES
     from lingport.bench.measure import COMPILED, MODULES, PEERS, PLAIN, RECOMPUTED, Work, measure
     from lingport.errors import ConfigError, TrainingError, nearest
 
     works = work or (["language"] if quick else list(WORKS))
     kinds = kind or list(MODULES)
-    for given, known, name in ((works, WORKS, "--work"), (kinds, MODULES, "--kind"), ([shape], SHAPES, "--shape")):
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for given, known, name in (
+        (works, WORKS, "--work"),
+        (kinds, MODULES, "--kind"),
+        ([shape], SHAPES, "--shape"),
+        ([dtype], DTYPES, "--dtype"),
+    ):
         for each in given:
             if each not in known:
                 raise ConfigError(f"unknown {name} {each!r}", hint=nearest(each, known))
+    if dtype == "auto":
+        dtype = "bfloat16" if computes_bfloat16(torch.device(device)) else "float32"
     records: list[dict[str, Any]] = []
     for each in works:
         for of_kind in kinds:
             recomputed = (RECOMPUTED,) if each == "language" else ()
             sides = (PLAIN,) if quick else (PLAIN, *recomputed, *PEERS[of_kind])
             rows = num_rows or (8 if each in ("language", "qa") else 32)
-            say(f"{each} {of_kind}, {shape}, {rows} rows: {', '.join(side.name for side in sides)} ...")
+            names = ", ".join(side.computing_in(dtype).name for side in sides)
+            say(f"{each} {of_kind}, {shape}, {rows} rows, {dtype}: {names} ...")
             run = partial(
                 measure,
                 Work(each, of_kind, rows),
                 shape=shape,
                 pairs=QUICK_PAIRS if quick else pairs,
                 threads=threads or torch.get_num_threads(),
-                device="cuda" if torch.cuda.is_available() else "cpu",
+                device=device,
+                dtype=dtype,
             )
             records += run(sides)
             if compiled:
                 try:
                     records += run([COMPILED[of_kind]])[1:]
                 except TrainingError as error:
-                    say(f"{COMPILED[of_kind].name}: not measured, {error}")
+                    say(f"{COMPILED[of_kind].computing_in(dtype).name}: not measured, {error}")
             if file is not None:  # after each piece of work: a run that is stopped keeps what it has
                 file.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
     _show(records)
@@ -115,13 +130,13 @@ def _show(records: list[dict[str, Any]]) -> None:
         "s/step",
         "times ours",
         "of the limit",
-        "of the bf16 rate",
+        "of the machine's rate",
         "MiB above weights",
     ]
     table(head, rows, title="Training steps")
     say(
         "times ours: seconds of this side over ours, the median over pairs of steps. Of the limit: time of the step's "
-        "matrix products alone (bfloat16, forward and backward) over the step's. Of the bf16 rate: their operations "
-        "per second of the step, over those of a large square product of bfloat16 on the same machine, "
+        "matrix products alone (forward and backward, in our dtype) over the step's. Of the machine's rate: their "
+        "operations per second of the step, over those of a large square product, "
         f"{records[0]['matmul_rate'] / 1e12:.3g} TFLOP/s."
     )
