@@ -20,13 +20,12 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
+from benchmarks.answer_cells import CELLS, CONFIGURATIONS, TESTS
 from benchmarks.mixed_evaluation import module
 from lingport.backbones.base import EMBEDDED, Backbone, Vocabulary
 from lingport.backbones.shapes import SHAPES, random_backbone
@@ -38,43 +37,13 @@ from lingport.config.data import ExampleSource
 from lingport.config.training import TrainingSettings
 from lingport.data.batch import Row, tokenize
 from lingport.data.readers import read_examples
-from lingport.evaluate.cells import Cell, evaluate_cells
 from lingport.formats.load import export_module
 from lingport.modules.base import TransferModule
-from lingport.modules.store import load_module, save_module
+from lingport.modules.store import save_module
 from lingport.tasks.base import Example
 from lingport.tasks.catalogue import load_task
 from lingport.train.learner import Learner
 from lingport.train.loop import train
-
-NER = {"format": "columns", "path": "ner/wikiann/{language}/test.conllu.xz"}
-NER_SK = {"format": "columns", "path": "ner/wikiann/sk/test.txt.xz"}
-NLI = {"format": "xnli", "path": "nli/xnli/dev-{language}.tsv"}
-TESTS = [
-    *(("ner", language, NER) for language in ("en", "de", "es", "ru")), ("ner", "sk", NER_SK),
-    *(("nli", language, NLI) for language in ("en", "de", "es", "ru", "bg")),
-]  # fmt: skip
-#: configuration -> letter of its modules, the parts that it has, and who else computes it
-CONFIGURATIONS = {"la+ta": ("a", ("l", "t"), "adapters"), "tp": ("p", ("t",), "peft")}
-CELLS = [(test, configuration) for configuration in CONFIGURATIONS for test in TESTS]
-
-
-def answer(folder: Path, backbone: str, dtype: str, only: int | None) -> None:
-    """Evaluates all cells, or one of them the plain way, and writes the outputs."""
-    loaded = Backbone.load(backbone, dtype=dtype, device="cpu")
-    tests: dict[tuple[str, str], tuple[Any, list[Example]]] = {}
-    cells = []
-    for (name, language, _), configuration in CELLS if only is None else [CELLS[only]]:
-        if (name, language) not in tests:
-            examples = json.loads((folder / f"{name}-{language}.examples.json").read_text("utf-8"))
-            tests[name, language] = load_task(name), examples
-        letter, parts, _ = CONFIGURATIONS[configuration]
-        acting = {part: load_module(folder / f"{part}{letter}-{language}-{name}", loaded) for part in parts}
-        cells.append(Cell(*tests[name, language], language, Composition(acting.get("l"), acting["t"])))
-    with nullcontext() if only is None else loaded.plain():
-        found = evaluate_cells(ComposedModel(loaded), cells)
-    outputs = [[prediction.text for prediction in each.predictions] for each in found]
-    (folder / "outputs.json").write_text(json.dumps(outputs), "utf-8")
 
 
 def trained(backbone: Backbone, task_name: str, letter: str, examples: list[Example], steps: int) -> TransferModule:
@@ -145,13 +114,8 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--own", action="store_true", help="also a process per cell of this package, computed plainly")
-    parser.add_argument("--answer", help=argparse.SUPPRESS)
-    parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    if arguments.answer is not None:
-        answer(arguments.data, arguments.answer, arguments.dtype, arguments.only)
-        return
     if not arguments.data.is_dir():
         sys.exit(f"skipped: there is no {arguments.data}")
     pythons = {library: str(environment(library)) for _, _, library in CONFIGURATIONS.values()}
@@ -162,8 +126,7 @@ def main() -> None:
         )
         tokenizer = Vocabulary.load(place).tokenizer
         threads = str(arguments.threads)
-        own = [sys.executable, "-m", "benchmarks.cells_by_process", name, "--answer", place]
-        own += ["--dtype", arguments.dtype, "--threads", threads]
+        own = [sys.executable, "-m", "benchmarks.answer_cells", name, place, arguments.dtype, threads]
 
         def of_peer(number: int) -> list[str]:
             (task, language, _), configuration = CELLS[number]
@@ -174,7 +137,7 @@ def main() -> None:
 
         sides = {"generate": of_peer}
         if arguments.own:
-            sides["our plain path"] = lambda number: [*own, "--only", str(number)]
+            sides["our plain path"] = lambda number: [*own, str(number)]
         ratios: dict[str, list[float]] = {side: [] for side in sides}
         for _ in range(arguments.pairs):
             together = seconds(own)
