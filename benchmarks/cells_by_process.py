@@ -6,7 +6,8 @@
 WikiANN in five languages and XNLI in five, each with an adapter above an adapter and with a prompt. One side is a
 process for all cells as `lingport run` evaluates them. The others are a process for each cell, one after the other:
 `adapters` or `peft` with transformers' `generate`, and, with `--own`, this package with the model's own code. All
-answer greedily, in the same dtype, with as many threads. Times are of whole processes: imports, loading and answers.
+answer greedily, in the same dtype, with as many threads. Times are of whole processes: imports, loading and answers;
+beside the time that passes stands the processor's, which other work on a shared machine changes less.
 Examples are prepared, for `generate` down to the token ids. What is measured is time, not quality: task modules are
 trained for `--steps` on other English examples, so that answers end; without, few do before their longest length.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -44,6 +46,9 @@ from lingport.tasks.base import Example
 from lingport.tasks.catalogue import load_task
 from lingport.train.learner import Learner
 from lingport.train.loop import train
+
+#: what `seconds` gives
+WHAT = ("time", "processor's time")
 
 
 def trained(backbone: Backbone, task_name: str, letter: str, examples: list[Example], steps: int) -> TransferModule:
@@ -138,7 +143,7 @@ def main() -> None:
         sides = {"generate": of_peer}
         if arguments.own:
             sides["our plain path"] = lambda number: [*own, str(number)]
-        ratios: dict[str, list[float]] = {side: [] for side in sides}
+        ratios: dict[str, list[list[float]]] = {side: [] for side in sides}
         for _ in range(arguments.pairs):
             together = seconds(own)
             ours = json.loads((folder / "outputs.json").read_text("utf-8"))
@@ -150,26 +155,31 @@ def main() -> None:
                         theirs = json.loads((folder / "peer.json").read_text("utf-8"))
                         texts = [text.strip() for text in tokenizer.batch_decode(theirs, skip_special_tokens=True)]
                         same += [one == other for one, other in zip(ours[number], texts, strict=True)]
-                ratios[side].append(sum(apart) / together)
+                passed = [sum(each) for each in zip(*apart, strict=True)]
+                ratios[side].append([many / one for many, one in zip(passed, together, strict=True)])
                 agreed = f", same outputs {sum(same) / len(same):.0%}" if same else ""
-                print(
-                    f"one process {together:.1f} s, {len(CELLS)} processes ({side}) {sum(apart):.1f} s, "
-                    f"ratio {ratios[side][-1]:.1f}{agreed}",
-                    flush=True,
-                )
+                for what, one, many, ratio in zip(WHAT, together, passed, ratios[side][-1], strict=True):
+                    print(
+                        f"{what}: one process {one:.1f} s, {len(CELLS)} processes ({side}) {many:.1f} s, "
+                        f"ratio {ratio:.1f}{agreed}",
+                        flush=True,
+                    )
         shown = arguments.backbone if arguments.backbone in EMBEDDED else f"random {arguments.backbone}"
         for side, found in ratios.items():
+            each = zip(WHAT, zip(*found, strict=True), strict=True)
             print(
                 f"{shown}, {arguments.dtype}, {threads} threads, {arguments.examples} examples a cell, against {side}: "
-                f"ratio {statistics.median(found):.1f}"
+                + ", ".join(f"ratio {statistics.median(of):.1f} ({what})" for what, of in each)
             )
 
 
-def seconds(command: list[str]) -> float:
-    """Returns how long a process takes."""
-    start = time.perf_counter()
+def seconds(command: list[str]) -> tuple[float, float]:
+    """Returns the time that passes while a process runs, and the processor's time that it takes."""
+    start, before = time.perf_counter(), os.times()
     subprocess.run(command, check=True)
-    return time.perf_counter() - start
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - start, used
 
 
 if __name__ == "__main__":
