@@ -56,14 +56,12 @@ class Active:
     def __init__(self, backbone: Backbone, compositions: Sequence[Composition], *, per_row: bool) -> None:
         self.per_row = per_row
         self._distinct: list[Composition] = []
-        self._device = backbone.device
-        row_of = []
+        self._row_of: list[int] = []
         for composition in compositions:
             index = next((i for i, known in enumerate(self._distinct) if known == composition), len(self._distinct))
             if index == len(self._distinct):
                 self._distinct.append(composition)
-            row_of.append(index)
-        self._row_of = torch.tensor(row_of)  # (B,) which of the distinct compositions acts on a row
+            self._row_of.append(index)
         bindings = {module: _bind(module, backbone) for known in self._distinct for module in known.modules}
         self._bound = [_sort(known, bindings) for known in self._distinct]
         if len(self._bound) > 1 and any(bound.weights for bound in self._bound):
@@ -72,7 +70,7 @@ class Active:
                 hint="run those rows in a batch of their own",
             )
         self._transforms = {module: _transforms(found) for module, found in bindings.items()}
-        self._groups = self._group()
+        self._stages = self._group()
 
     @property
     def num_rows(self) -> int | None:
@@ -100,14 +98,14 @@ class Active:
         """Paths of the submodules whose output is transformed."""
         return {path for transforms in self._transforms.values() for path in transforms} - {_ENCODER_INPUT}
 
-    def select(self, rows: Sequence[int] | Tensor) -> Active:
+    def select(self, rows: Sequence[int]) -> Active:
         """Returns what acts on the given rows (repeats allowed), in that order."""
         if not self.per_row:
             return self
         selected = object.__new__(Active)
         selected.__dict__.update(self.__dict__)
-        selected._row_of = self._row_of[rows]
-        selected._groups = selected._group()
+        selected._row_of = [self._row_of[row] for row in rows]
+        selected._stages = selected._group()
         return selected
 
     def transform(self, path: str, h_bsd: Tensor, x_bsd: Tensor) -> Tensor:
@@ -118,15 +116,15 @@ class Active:
             h_bsd: Its output.
             x_bsd: Its input.
         """
-        for module, rows in self._groups:
-            transform = self._transforms[module].get(path)
-            if transform is None:
+        for groups in self._stages:
+            if len(groups) == 1 and groups[0][1] is None:
+                h_bsd = self._apply(groups[0][0], path, h_bsd, x_bsd)
                 continue
-            if rows is None:
-                h_bsd = transform(h_bsd, x_bsd)
-            else:
-                own = transform(h_bsd.index_select(0, rows), x_bsd.index_select(0, rows))
-                h_bsd = h_bsd.index_copy(0, rows, own)
+            for module, rows in groups:
+                if path in self._transforms.get(module, ()):
+                    index = torch.tensor(rows, device=h_bsd.device)
+                    own = self._apply(module, path, h_bsd.index_select(0, index), x_bsd.index_select(0, index))
+                    h_bsd = h_bsd.index_copy(0, index, own)
         return h_bsd
 
     def transform_input(self, x_bsd: Tensor) -> Tensor:
@@ -142,8 +140,8 @@ class Active:
         longest = self.prompt_length
         parts, masks, order = [], [], []
         for index, bound in enumerate(self._bound):
-            rows = (self._row_of == index).nonzero()[:, 0] if self.per_row else torch.arange(num_rows)
-            if not len(rows):
+            rows = [r for r in range(num_rows) if not self.per_row or self._row_of[r] == index]
+            if not rows:
                 continue
             text, text_mask = (x_bsd, mask_bs) if len(rows) == num_rows else (x_bsd[rows], mask_bs[rows])
             prompt = bound.prefix_rows()
@@ -154,28 +152,33 @@ class Active:
             missing = longest + num_tokens - text.shape[1]
             parts.append(F.pad(text, (0, 0, 0, missing)) if missing else text)
             masks.append(F.pad(text_mask, (0, missing)) if missing else text_mask)
-            order.append(rows)
+            order.extend(rows)
         if len(parts) == 1:
             return parts[0], masks[0]
-        back = torch.cat(order).argsort().to(x_bsd.device)
+        back = torch.tensor(order, device=x_bsd.device).argsort()
         mask = torch.cat(masks)[back]
         used = int(mask.sum(1).max())
         return torch.cat(parts)[back][:, :used], mask[:, :used]
 
-    def _group(self) -> list[tuple[TransferModule, Tensor | None]]:
-        """Returns the language modules and then the task modules, each with its rows; None: all rows."""
-        groups: list[tuple[TransferModule, Tensor | None]] = []
+    def _apply(self, module: TransferModule, path: str, h_bsd: Tensor, x_bsd: Tensor) -> Tensor:
+        transform = self._transforms[module].get(path)
+        return transform(h_bsd, x_bsd) if transform else h_bsd
+
+    def _group(self) -> list[list[tuple[TransferModule, list[int] | None]]]:
+        stages: list[list[tuple[TransferModule, list[int] | None]]] = []
         pick: Callable[[Composition], TransferModule | None]
         for pick in (lambda c: c.language, lambda c: c.task):
-            found = [pick(composition) for composition in self._distinct]
-            for module in dict.fromkeys(each for each in found if each is not None):
-                if not self.per_row or len(found) == 1:
-                    groups.append((module, None))
-                    continue
-                rows = torch.tensor([each is module for each in found])[self._row_of].nonzero()[:, 0]
-                if len(rows):
-                    groups.append((module, rows.to(self._device)))
-        return groups
+            if not self.per_row or len(self._distinct) == 1:
+                module = pick(self._distinct[0])
+                stages.append([(module, None)] if module else [])
+                continue
+            groups: dict[TransferModule, list[int]] = {}
+            for row, index in enumerate(self._row_of):
+                module = pick(self._distinct[index])
+                if module is not None:
+                    groups.setdefault(module, []).append(row)
+            stages.append(list(groups.items()))
+        return stages
 
 
 def _transforms(bindings: Sequence[Any]) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:

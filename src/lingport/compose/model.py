@@ -264,7 +264,7 @@ class ComposedModel:
             return run.last_hidden_state, mask_bs
         found = torch.zeros_like(embeds_bsd)
         for rows, own in _parts(mask_bs):
-            acting = self._active.select(own.nonzero()[:, 0])
+            acting = self._active.select(own.nonzero()[:, 0].tolist())
             packing = Packing(own[rows].sum(1).tolist(), [1] * len(rows), acting=(acting, acting))
             with self.backbone.layout.packed(packing):
                 found[own] = encoder(inputs_embeds=embeds_bsd[own][None]).last_hidden_state[0]
@@ -275,7 +275,7 @@ class ComposedModel:
         ids_n, lengths = ids_ct[is_token_ct], is_token_ct.sum(1).tolist()
         found = []
         for rows, own in _parts(mask_bs, more=len(ids_n)):
-            of_tokens = own.nonzero()[:, 0], [row for row in rows for _ in ids_n]
+            of_tokens = own.nonzero()[:, 0].tolist(), [row for row in rows for _ in ids_n]
             packing = Packing(
                 own[rows].sum(1).tolist(),
                 lengths * len(rows),
@@ -312,7 +312,7 @@ class ComposedModel:
         """Returns the last hidden states (N, D) of the counted target tokens; no padding is computed."""
         is_target_bt = counted_bt.flip(1).cummax(1).values.flip(1)  # up to a row's last counted token
         is_target_bt[:, 0] = True
-        rows_of = [mask.nonzero()[:, 0] for mask in (is_source_bs, is_target_bt)]
+        rows_of = [mask.nonzero()[:, 0].tolist() for mask in (is_source_bs, is_target_bt)]
         lengths = [mask.sum(1).tolist() for mask in (is_source_bs, is_target_bt)]
         packing = Packing(*lengths, acting=[self._active.select(rows) for rows in rows_of])
         with self.backbone.layout.packed(packing):
