@@ -6,7 +6,8 @@
 WikiANN in five languages and XNLI in five, each with an adapter above an adapter and with a prompt. One side is a
 process for all cells as `lingport run` evaluates them. The others are a process for each cell, one after the other:
 `adapters` or `peft` with transformers' `generate`, and, with `--own`, this package with the model's own code. All
-answer greedily, in the same dtype, with as many threads. Times are of whole processes: imports, loading and answers.
+answer greedily, in the same dtype, with as many threads. Times are of whole processes: imports, loading and answers;
+beside the time that passes stands the processor's, which other work on a shared machine changes less.
 Examples are prepared, for `generate` down to the token ids. What is measured is time, not quality: task modules are
 trained for `--steps` on other English examples, so that answers end; without, few do before their longest length.
 """
@@ -15,18 +16,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
+from benchmarks.answer_cells import CELLS, CONFIGURATIONS, TESTS
 from benchmarks.mixed_evaluation import module
 from lingport.backbones.base import EMBEDDED, Backbone, Vocabulary
 from lingport.backbones.shapes import SHAPES, random_backbone
@@ -38,43 +39,16 @@ from lingport.config.data import ExampleSource
 from lingport.config.training import TrainingSettings
 from lingport.data.batch import Row, tokenize
 from lingport.data.readers import read_examples
-from lingport.evaluate.cells import Cell, evaluate_cells
 from lingport.formats.load import export_module
 from lingport.modules.base import TransferModule
-from lingport.modules.store import load_module, save_module
+from lingport.modules.store import save_module
 from lingport.tasks.base import Example
 from lingport.tasks.catalogue import load_task
 from lingport.train.learner import Learner
 from lingport.train.loop import train
 
-NER = {"format": "columns", "path": "ner/wikiann/{language}/test.conllu.xz"}
-NER_SK = {"format": "columns", "path": "ner/wikiann/sk/test.txt.xz"}
-NLI = {"format": "xnli", "path": "nli/xnli/dev-{language}.tsv"}
-TESTS = [
-    *(("ner", language, NER) for language in ("en", "de", "es", "ru")), ("ner", "sk", NER_SK),
-    *(("nli", language, NLI) for language in ("en", "de", "es", "ru", "bg")),
-]  # fmt: skip
-#: configuration -> letter of its modules, the parts that it has, and who else computes it
-CONFIGURATIONS = {"la+ta": ("a", ("l", "t"), "adapters"), "tp": ("p", ("t",), "peft")}
-CELLS = [(test, configuration) for configuration in CONFIGURATIONS for test in TESTS]
-
-
-def answer(folder: Path, backbone: str, dtype: str, only: int | None) -> None:
-    """Evaluates all cells, or one of them the plain way, and writes the outputs."""
-    loaded = Backbone.load(backbone, dtype=dtype, device="cpu")
-    tests: dict[tuple[str, str], tuple[Any, list[Example]]] = {}
-    cells = []
-    for (name, language, _), configuration in CELLS if only is None else [CELLS[only]]:
-        if (name, language) not in tests:
-            examples = json.loads((folder / f"{name}-{language}.examples.json").read_text("utf-8"))
-            tests[name, language] = load_task(name), examples
-        letter, parts, _ = CONFIGURATIONS[configuration]
-        acting = {part: load_module(folder / f"{part}{letter}-{language}-{name}", loaded) for part in parts}
-        cells.append(Cell(*tests[name, language], language, Composition(acting.get("l"), acting["t"])))
-    with nullcontext() if only is None else loaded.plain():
-        found = evaluate_cells(ComposedModel(loaded), cells)
-    outputs = [[prediction.text for prediction in each.predictions] for each in found]
-    (folder / "outputs.json").write_text(json.dumps(outputs), "utf-8")
+#: what `seconds` gives
+WHAT = ("time", "processor's time")
 
 
 def trained(backbone: Backbone, task_name: str, letter: str, examples: list[Example], steps: int) -> TransferModule:
@@ -145,13 +119,8 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--own", action="store_true", help="also a process per cell of this package, computed plainly")
-    parser.add_argument("--answer", help=argparse.SUPPRESS)
-    parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    if arguments.answer is not None:
-        answer(arguments.data, arguments.answer, arguments.dtype, arguments.only)
-        return
     if not arguments.data.is_dir():
         sys.exit(f"skipped: there is no {arguments.data}")
     pythons = {library: str(environment(library)) for _, _, library in CONFIGURATIONS.values()}
@@ -162,8 +131,7 @@ def main() -> None:
         )
         tokenizer = Vocabulary.load(place).tokenizer
         threads = str(arguments.threads)
-        own = [sys.executable, "-m", "benchmarks.cells_by_process", name, "--answer", place]
-        own += ["--dtype", arguments.dtype, "--threads", threads]
+        own = [sys.executable, "-m", "benchmarks.answer_cells", name, place, arguments.dtype, threads]
 
         def of_peer(number: int) -> list[str]:
             (task, language, _), configuration = CELLS[number]
@@ -174,8 +142,8 @@ def main() -> None:
 
         sides = {"generate": of_peer}
         if arguments.own:
-            sides["our plain path"] = lambda number: [*own, "--only", str(number)]
-        ratios: dict[str, list[float]] = {side: [] for side in sides}
+            sides["our plain path"] = lambda number: [*own, str(number)]
+        ratios: dict[str, list[list[float]]] = {side: [] for side in sides}
         for _ in range(arguments.pairs):
             together = seconds(own)
             ours = json.loads((folder / "outputs.json").read_text("utf-8"))
@@ -187,26 +155,31 @@ def main() -> None:
                         theirs = json.loads((folder / "peer.json").read_text("utf-8"))
                         texts = [text.strip() for text in tokenizer.batch_decode(theirs, skip_special_tokens=True)]
                         same += [one == other for one, other in zip(ours[number], texts, strict=True)]
-                ratios[side].append(sum(apart) / together)
+                passed = [sum(each) for each in zip(*apart, strict=True)]
+                ratios[side].append([many / one for many, one in zip(passed, together, strict=True)])
                 agreed = f", same outputs {sum(same) / len(same):.0%}" if same else ""
-                print(
-                    f"one process {together:.1f} s, {len(CELLS)} processes ({side}) {sum(apart):.1f} s, "
-                    f"ratio {ratios[side][-1]:.1f}{agreed}",
-                    flush=True,
-                )
+                for what, one, many, ratio in zip(WHAT, together, passed, ratios[side][-1], strict=True):
+                    print(
+                        f"{what}: one process {one:.1f} s, {len(CELLS)} processes ({side}) {many:.1f} s, "
+                        f"ratio {ratio:.1f}{agreed}",
+                        flush=True,
+                    )
         shown = arguments.backbone if arguments.backbone in EMBEDDED else f"random {arguments.backbone}"
         for side, found in ratios.items():
+            each = zip(WHAT, zip(*found, strict=True), strict=True)
             print(
                 f"{shown}, {arguments.dtype}, {threads} threads, {arguments.examples} examples a cell, against {side}: "
-                f"ratio {statistics.median(found):.1f}"
+                + ", ".join(f"ratio {statistics.median(of):.1f} ({what})" for what, of in each)
             )
 
 
-def seconds(command: list[str]) -> float:
-    """Returns how long a process takes."""
-    start = time.perf_counter()
+def seconds(command: list[str]) -> tuple[float, float]:
+    """Returns the time that passes while a process runs, and the processor's time that it takes."""
+    start, before = time.perf_counter(), os.times()
     subprocess.run(command, check=True)
-    return time.perf_counter() - start
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - start, used
 
 
 if __name__ == "__main__":

@@ -112,18 +112,23 @@ class Groups:
     """
 
     def __init__(self, queries: Sequence[int], keys: Sequence[int], *, is_causal: bool, has_bias: bool) -> None:
-        first_query, first_key = [0, *accumulate(queries)], [0, *accumulate(keys)]
-        self.groups = [
-            Group(Side(queries[a:b], first_query[a]), Side(keys[a:b], first_key[a]), is_causal)
-            for a, b in _divided(queries, keys)
-        ]
+        self._queries, self._keys, self._is_causal = queries, keys, is_causal
         self.has_bias = has_bias
         self._kept: tuple[Tensor | None, list[Tensor | None]] | None = None
 
     @cached_property
+    def groups(self) -> list[Group]:
+        """The groups, found when they are first asked for: the encoder alone never asks for those of targets."""
+        first_query, first_key = [0, *accumulate(self._queries)], [0, *accumulate(self._keys)]
+        return [
+            Group(Side(self._queries[a:b], first_query[a]), Side(self._keys[a:b], first_key[a]), self._is_causal)
+            for a, b in _divided(self._queries, self._keys)
+        ]
+
+    @property
     def longest(self) -> int:
         """Most queries or keys of a row."""
-        return max(max(group.queries.longest, group.keys.longest) for group in self.groups)
+        return max(*self._queries, *self._keys)
 
     def biases(self, position_bias: Tensor) -> list[Tensor | None]:
         """Returns the bias of each group, made once for all blocks that share the position bias."""
@@ -138,16 +143,22 @@ class Packing:
 
     Args:
         sources: Source tokens of each row, at least 1.
-        targets: Target tokens of each row, at least 1.
+        targets: Target tokens of each target, at least 1; a row's targets follow each other.
         acting: What its maker wants to find again where the rows are computed.
+        targets_per_row: How many targets each row has. They do not see each other, and look at their source together,
+            so that its keys and values are computed once.
     """
 
-    def __init__(self, sources: Sequence[int], targets: Sequence[int], *, acting: Any) -> None:
+    def __init__(
+        self, sources: Sequence[int], targets: Sequence[int], *, acting: Any, targets_per_row: int = 1
+    ) -> None:
         self.acting = acting
+        starts = range(0, len(targets), targets_per_row)
+        of_row = [sum(targets[start : start + targets_per_row]) for start in starts]
         self.groups = {
             "source": Groups(sources, sources, is_causal=False, has_bias=True),
             "target": Groups(targets, targets, is_causal=True, has_bias=True),
-            "cross": Groups(targets, sources, is_causal=False, has_bias=False),
+            "cross": Groups(of_row, sources, is_causal=False, has_bias=False),
         }
 
 

@@ -1,7 +1,7 @@
 """Greedy decoding and scoring of candidates, with the encoder run once and finished rows let go.
 
 Written here because the rows that modules act on must follow the rows that are still being decoded.
-Shapes: B rows, S source tokens, D width, C candidates, T target tokens, V vocabulary.
+Shapes: B rows, S source tokens, D width, C candidates, N tokens of all candidates, V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lingport.compose.loss import frozen_head_loss, most_likely
-from lingport.data.batch import IGNORED
+from lingport.compose.loss import most_likely
 
 
 @dataclass(frozen=True)
@@ -98,35 +97,28 @@ def greedy(
     return Generated(ids, finished, likelihood.cpu())
 
 
-def candidate_scores(
-    model: Any,
-    encoded_bsd: Tensor,
-    mask_bs: Tensor,
-    labels_ct: Tensor,
-    *,
-    keep_rows: Callable[[Sequence[int]], None],
-) -> Tensor:
-    """Returns the log-likelihood (B, C) of each candidate, end-of-sequence included.
+def candidate_scores(hidden_bnd: Tensor, head_vd: Tensor, candidates: Sequence[Sequence[int]]) -> Tensor:
+    """Returns the log-likelihood (B, C) of each candidate, end-of-sequence included, in float32.
+
+    What comes next is asked once after each beginning, however many candidates begin so (all do, with no token).
 
     Args:
-        model: The sequence-to-sequence model, modules attached, which gives hidden states in place of logits.
-        encoded_bsd: What the encoder gives, prompts included.
-        mask_bs: Its mask.
-        labels_ct: Target ids of the candidates, -100 where there is none.
-        keep_rows: Told that each row is now there once per candidate.
+        hidden_bnd: Last hidden states, as the head takes them, of the N tokens of all candidates, one after the other.
+        head_vd: The head's weights.
+        candidates: Token ids of each candidate.
     """
-    num_rows, num_candidates = len(encoded_bsd), len(labels_ct)
-    keep_rows([row for row in range(num_rows) for _ in range(num_candidates)])
-    labels = labels_ct.repeat(num_rows, 1)
-    hidden = model(
-        encoder_outputs=(encoded_bsd.repeat_interleave(num_candidates, 0),),
-        attention_mask=mask_bs.repeat_interleave(num_candidates, 0),
-        decoder_input_ids=model.prepare_decoder_input_ids_from_labels(labels),
-        use_cache=False,
-    ).logits
-    counted = labels != IGNORED
-    losses = frozen_head_loss(hidden[counted], model.get_output_embeddings().weight, labels[counted])
-    return -losses.new_zeros(labels.shape).masked_scatter(counted, losses).sum(1).view(num_rows, num_candidates).cpu()
+    beginnings = [tuple(ids[:place]) for ids in candidates for place in range(len(ids))]
+    place_of = {beginning: place for place, beginning in enumerate(dict.fromkeys(beginnings))}
+    asked = [beginnings.index(beginning) for beginning in place_of]
+    answer_n = [place_of[beginning] for beginning in beginnings]
+    likeliest, best = (
+        found.view(len(hidden_bnd), -1)[:, answer_n]
+        for found in most_likely(hidden_bnd[:, asked].flatten(0, 1), head_vd)
+    )
+    own_nd = head_vd[[token for ids in candidates for token in ids]].float()
+    below_bn = (hidden_bnd.float() * (own_nd - head_vd[likeliest].float())).sum(-1)
+    of_each = (best + below_bn).split([len(ids) for ids in candidates], dim=1)
+    return torch.stack([part.sum(1) for part in of_each], dim=1)
 
 
 def _lay_out(cache: Any) -> None:

@@ -1,7 +1,7 @@
 """A backbone with modules attached: forward, generate, rank.
 
 Attaching changes no weight of the backbone and leaves nothing behind: hooks live as long as the `using` block.
-Shapes: B rows, S source tokens, T target tokens, C candidates, V vocabulary.
+Shapes: B rows, S source tokens, T target tokens, C candidates, N tokens of all candidates, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lingport.compose.loss import frozen_head_loss
 from lingport.data.batch import IGNORED, Row, collate, tokenize
 from lingport.errors import CompositionError
 
-_ENCODED_AT_ONCE = 2048  # tokens: what is computed of them fits into a processor's cache
+_COMPUTED_AT_ONCE = 2048  # tokens: what is computed of them fits into a processor's cache
 
 
 @dataclass(frozen=True)
@@ -228,18 +228,19 @@ class ComposedModel:
         """Returns the log-likelihood (B, C) of each candidate for token ids (B, S); see `rank`."""
         if not candidates:
             raise CompositionError("nothing to rank", hint="give at least one candidate")
-        tokenizer = self.backbone.tokenizer
+        tokenizer, model = self.backbone.tokenizer, self.backbone.model
         rows = [Row((), tokenize(tokenizer, candidate)[0]) for candidate in candidates]
         labels = collate(rows, pad_id=tokenizer.pad_token_id).labels.to(self.backbone.device)
-        encoded, mask = self._encoded(*self._inputs(input_ids, attention_mask))
-        active = self._active
-        try:
-            with self.backbone.layout.without_head():
-                return self._run_weights(
-                    lambda: candidate_scores(self.backbone.model, encoded, mask, labels, keep_rows=self._keep_rows)
-                )
-        finally:
-            self._active = active
+        embeds, mask = self._inputs(input_ids, attention_mask)
+        is_token_ct = labels != IGNORED
+        with self.backbone.layout.without_head():
+            find = self._packed_candidates if self._packs else self._padded_candidates
+            hidden = find(embeds, mask, model.prepare_decoder_input_ids_from_labels(labels), is_token_ct)
+        return self._run_weights(
+            lambda: candidate_scores(
+                hidden, model.get_output_embeddings().weight, [row.label_ids for row in rows]
+            ).cpu()
+        )
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Returns the text of output ids, special tokens left out, white space at the ends stripped."""
@@ -268,21 +269,54 @@ class ComposedModel:
     def _encoded(self, embeds_bsd: Tensor, mask_bs: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what the encoder gives (B, S, D), and the mask."""
         encoder = self.backbone.model.get_encoder()
-        if not self.backbone.layout.packs or self._active.weights is not None:
+        if not self._packs:
             run = self._run_weights(lambda: encoder(inputs_embeds=embeds_bsd, attention_mask=mask_bs))
             return run.last_hidden_state, mask_bs
         found = torch.zeros_like(embeds_bsd)
-        is_token_bs = mask_bs.bool()
-        lengths = is_token_bs.sum(1)
-        part = (lengths.cumsum(0) - 1) // _ENCODED_AT_ONCE
-        for rows in torch.arange(len(lengths)).split(part.unique_consecutive(return_counts=True)[1].tolist()):
-            own = torch.zeros_like(is_token_bs)
-            own[rows] = is_token_bs[rows]
+        for rows, own in _parts(mask_bs):
             acting = self._active.select(own.nonzero()[:, 0].tolist())
-            packing = Packing(lengths[rows].tolist(), [1] * len(rows), acting=(acting, acting))
+            packing = Packing(own[rows].sum(1).tolist(), [1] * len(rows), acting=(acting, acting))
             with self.backbone.layout.packed(packing):
                 found[own] = encoder(inputs_embeds=embeds_bsd[own][None]).last_hidden_state[0]
         return found, mask_bs
+
+    def _packed_candidates(self, embeds_bsd: Tensor, mask_bs: Tensor, ids_ct: Tensor, is_token_ct: Tensor) -> Tensor:
+        """Returns the last hidden states (B, N, D) of the candidates' N tokens, all after each source."""
+        ids_n, lengths = ids_ct[is_token_ct], is_token_ct.sum(1).tolist()
+        found = []
+        for rows, own in _parts(mask_bs, more=len(ids_n)):
+            of_tokens = own.nonzero()[:, 0].tolist(), [row for row in rows for _ in ids_n]
+            packing = Packing(
+                own[rows].sum(1).tolist(),
+                lengths * len(rows),
+                acting=[self._active.select(each) for each in of_tokens],
+                targets_per_row=len(lengths),
+            )
+            with self.backbone.layout.packed(packing):
+                hidden = self._run(
+                    self.backbone.model,
+                    inputs_embeds=embeds_bsd[own][None],
+                    decoder_input_ids=ids_n.repeat(len(rows))[None],
+                ).logits
+            found.append(hidden.view(len(rows), len(ids_n), -1))
+        return torch.cat(found)
+
+    def _padded_candidates(self, embeds_bsd: Tensor, mask_bs: Tensor, ids_ct: Tensor, is_token_ct: Tensor) -> Tensor:
+        """Returns the same with a padded row for each source and candidate: where rows cannot lie end to end."""
+        encoded, mask = self._encoded(embeds_bsd, mask_bs)
+        num_rows, num_candidates = len(mask), len(ids_ct)
+        active = self._active
+        self._keep_rows([row for row in range(num_rows) for _ in range(num_candidates)])
+        try:
+            hidden = self._run(
+                self.backbone.model,
+                encoder_outputs=(encoded.repeat_interleave(num_candidates, 0),),
+                attention_mask=mask.repeat_interleave(num_candidates, 0),
+                decoder_input_ids=ids_ct.repeat(num_rows, 1),
+            ).logits
+        finally:
+            self._active = active
+        return hidden[is_token_ct.repeat(num_rows, 1)].view(num_rows, -1, hidden.shape[-1])
 
     def _packed_hidden(self, embeds_bsd: Tensor, is_source_bs: Tensor, ids_bt: Tensor, counted_bt: Tensor) -> Tensor:
         """Returns the last hidden states (N, D) of the counted target tokens; no padding is computed."""
@@ -298,6 +332,11 @@ class ComposedModel:
                 decoder_input_ids=ids_bt[is_target_bt][None],
             ).logits[0]
         return hidden[counted_bt[is_target_bt]]
+
+    @property
+    def _packs(self) -> bool:
+        """Whether rows can lie end to end: as the backbone computes now, and with its own weights."""
+        return self.backbone.layout.packs and not self._active.replaces_weights
 
     def _transform(self, path: str, output: Tensor, read: Tensor) -> Tensor:
         layout = self.backbone.layout
@@ -327,6 +366,21 @@ class ComposedModel:
             return call()
         holder = _Holder(self.backbone.model)
         return functional_call(holder, {f"model.{name}": value for name, value in weights.items()}, (call,))
+
+
+def _parts(mask_bs: Tensor, *, more: int = 0) -> Iterator[tuple[list[int], Tensor]]:
+    """Yields neighbouring rows that are computed at once, and which tokens (B, S) are theirs.
+
+    Args:
+        mask_bs: 1 for tokens, 0 for padding.
+        more: Tokens that each row brings along besides.
+    """
+    is_token_bs = mask_bs.bool()
+    part = ((is_token_bs.sum(1) + more).cumsum(0) - 1) // _COMPUTED_AT_ONCE
+    for rows in torch.arange(len(part)).split(part.unique_consecutive(return_counts=True)[1].tolist()):
+        own = torch.zeros_like(is_token_bs)
+        own[rows] = is_token_bs[rows]
+        yield rows.tolist(), own
 
 
 class _Holder(nn.Module):

@@ -96,7 +96,7 @@ def predict(
         max_tokens: Most input tokens of a batch, virtual tokens and padding included.
         on_progress: Told how many of all rows are done.
     """
-    footprints = {query.composition: model.footprint(query.composition) for query in queries}
+    footprints = {each: model.footprint(each) for each in dict.fromkeys(query.composition for query in queries)}
     pieces = list(_pieces(queries, footprints, model.backbone.tokenizer))
     said: dict[int, list[tuple[_Piece, _Said]]] = {}
     seconds = [0.0] * len(queries)
