@@ -43,8 +43,9 @@ def test_all_nine_configurations_through_foreign_files(adapters, prompts, backbo
 def test_every_configuration_of_adapterhub(folder, backbone, inputs):
     theirs = load_file(folder / "expected.safetensors")["logits"]
     found = logits(backbone, load_module(folder, backbone), inputs)
-    # Logits of up to 22; the backbone alone differs by 7e-6 between the two versions of transformers.
-    assert torch.allclose(found, theirs, rtol=1e-5, atol=1e-5), (found - theirs).abs().max()
+    # A millionth of the largest logits, which are up to 22: the backbone alone differs by 7e-6 between the two versions
+    # of transformers, and processors round otherwise (1.2e-5 for par_bn with AVX2 alone).
+    assert (found - theirs).abs().max() < 1e-6 * theirs.abs().max()
     assert (found - logits(backbone, None, inputs)).abs().max() > 0.1
 
 

@@ -70,8 +70,12 @@ def test_more_steps_lower_the_loss(tiny_recipe, tmp_path):
 
 def test_a_run_goes_on_from_a_backbone_and_says_what_texts_are_about(tiny_recipe, tmp_path):
     first = pretrain(tiny_recipe, tmp_path / "first")
-    tiny_recipe |= {"start": str(first), "stages": [{**tiny_recipe["stages"][0], "steps": 4, "learning_rate": 1e-9,
-                                                    "embedding_rate": 1e-9, "meaning": 2.0}]}  # fmt: skip
+    (tmp_path / "en").mkdir()
+    symbols = {"C": {"tts": ["cat"]}, "H": {"tts": ["house"], "default": ["tree"]}}
+    (tmp_path / "en" / "annotations.json").write_text(json.dumps({"annotations": {"annotations": symbols}}))
+    tiny_recipe |= {"start": str(first), "annotations": str(tmp_path),
+                    "stages": [{**tiny_recipe["stages"][0], "steps": 4, "learning_rate": 1e-9,
+                                "embedding_rate": 1e-9, "meaning": 2.0}]}  # fmt: skip
     seen: list[dict[str, Any]] = []
     second = pretrain(tiny_recipe, tmp_path / "second", seen.append)
     assert 0 < seen[-1]["meaning_loss"] < 2

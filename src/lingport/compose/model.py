@@ -230,9 +230,10 @@ class ComposedModel:
             raise CompositionError("nothing to rank", hint="give at least one candidate")
         tokenizer, model = self.backbone.tokenizer, self.backbone.model
         rows = [Row((), tokenize(tokenizer, candidate)[0]) for candidate in candidates]
-        labels = collate(rows, pad_id=tokenizer.pad_token_id).labels.to(self.backbone.device)
+        labels = collate(rows, pad_id=tokenizer.pad_token_id).labels
+        is_token_ct = labels != IGNORED  # known here: a GPU is not asked
+        labels = labels.to(self.backbone.device)
         embeds, mask = self._inputs(input_ids, attention_mask)
-        is_token_ct = labels != IGNORED
         with self.backbone.layout.without_head():
             find = self._packed_candidates if self._packs else self._padded_candidates
             hidden = find(embeds, mask, model.prepare_decoder_input_ids_from_labels(labels), is_token_ct)
@@ -316,7 +317,8 @@ class ComposedModel:
             ).logits
         finally:
             self._active = active
-        return hidden[is_token_ct.repeat(num_rows, 1)].view(num_rows, -1, hidden.shape[-1])
+        place_n = is_token_ct.repeat(num_rows, 1).flatten().nonzero().squeeze(1).to(hidden.device)
+        return hidden.flatten(0, 1).index_select(0, place_n).view(num_rows, -1, hidden.shape[-1])
 
     def _packed_hidden(self, embeds_bsd: Tensor, is_source_bs: Tensor, ids_bt: Tensor, counted_bt: Tensor) -> Tensor:
         """Returns the last hidden states (N, D) of the counted target tokens; no padding is computed."""
