@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/lingport demo
 
 test: $(READY)
-	@echo "== tests (about four minutes on two cores)"
+	@echo "== tests (four to six minutes on two cores)"
 	$(BIN)/python -m pytest
 
 check: $(READY)
