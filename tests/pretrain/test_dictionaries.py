@@ -40,6 +40,7 @@ def test_single_words_of_an_entry_are_read_without_its_marks(tmp_path):
         "deu-eng",
         "Haus /haʊs/ <neut, n, sg>\n [arch.] house <n>, home\n   Note: of bricks\n   Synonym: {Bau}\n2. place to live",
         "laufen /laʊfn/ <v>\nto run <v>\n",
+        "Saat <fem>\nseed\n   see: {Same}",
         "im Haus\nindoors",
         "leer <adj>\n",
     )
@@ -48,6 +49,7 @@ def test_single_words_of_an_entry_are_read_without_its_marks(tmp_path):
         {"en": ["house"], "de": ["Haus"]},
         {"en": ["home"], "de": ["Haus"]},
         {"en": ["run"], "de": ["laufen"]},
+        {"en": ["seed"], "de": ["Saat"]},
     ]
 
 

@@ -21,7 +21,7 @@ _NAME = re.compile(r"freedict-([a-z]{3})-([a-z]{3})\.index")
 _DIGITS = {
     letter: value for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 }
-_BY_THE_WAY = re.compile(r"Note:|Synonym|[Ss]ee|[:\"]")  # lines that say more than translations
+_BY_THE_WAY = re.compile(r"[:\"]")  # lines, as "Note: ..." and "Synonym: ...", that say more than translations
 _MARKS = re.compile(r"^\s*\d+\.|<[^>]*>|\([^)]*\)|\{[^}]*\}|\[\[|\]\]|\[[^\]]*\]|/[^/]*/")
 _HINT = (
     "give a folder with freedict-XXX-YYY.index and .dict.dz files (Debian: usr/share/dictd of dict-freedict-XXX-YYY)"
