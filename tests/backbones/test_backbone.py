@@ -44,7 +44,7 @@ def test_float16_is_refused_with_the_reason():
 
 @pytest.mark.parametrize(("has_bfloat16", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_auto_takes_bfloat16_where_the_processor_computes_in_it(monkeypatch, has_bfloat16, expected):
-    monkeypatch.setattr(base, "computes_bfloat16", lambda device: has_bfloat16)
+    monkeypatch.setattr(base, "_computes_bfloat16", lambda device: has_bfloat16)
     assert load(GOLDEN / "base", dtype="auto").dtype == expected
     assert load(GOLDEN / "base", dtype="float32").dtype == torch.float32
 

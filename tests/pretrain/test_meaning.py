@@ -52,6 +52,18 @@ def test_texts_of_a_step_are_of_all_languages_and_have_vectors(meanings):
     assert seen == {1, 2, 3}  # parts of texts, from one word to all three
 
 
+def test_texts_of_which_no_word_is_known_by_itself_count_as_texts(meanings, monkeypatch):
+    shape = ModelShape(d_model=32, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=4)
+    model = new_backbone(shape, vocab_size=len(meanings.tokenizer), seed=1)
+
+    def loss() -> float:
+        return meanings.loss(model, np.random.default_rng(3), num_tokens=300).item()
+
+    whole = loss()
+    monkeypatch.setattr(meanings, "_word", lambda language, word: (np.zeros(8, np.float32), 0.0))
+    assert 0 < loss() != whole
+
+
 def test_the_directions_are_the_same_for_a_seed_and_orthonormal(meanings):
     assert torch.allclose(meanings.directions.T @ meanings.directions, torch.eye(8), atol=1e-5)
 

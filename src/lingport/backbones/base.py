@@ -312,7 +312,7 @@ def _free_bytes(device: torch.device) -> int:
 
 def _dtype(dtype: str, device: torch.device, layout: type[Layout]) -> torch.dtype:
     if dtype == "auto":
-        return torch.bfloat16 if computes_bfloat16(device) else torch.float32
+        return best_dtype(device)
     if dtype not in _DTYPES:
         raise BackboneError(f"unknown dtype {dtype!r}", hint=nearest(dtype, ["auto", *_DTYPES]))
     if dtype in layout.refused_dtypes:
@@ -322,8 +322,12 @@ def _dtype(dtype: str, device: torch.device, layout: type[Layout]) -> torch.dtyp
     return _DTYPES[dtype]
 
 
-def computes_bfloat16(device: torch.device) -> bool:
-    """Returns whether a device has products of bfloat16, in place of some that take many times as long."""
+def best_dtype(device: torch.device) -> torch.dtype:
+    """Returns bfloat16 where a device has products of it, else float32: emulated ones take many times as long."""
+    return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     cpu: Any = torch.cpu

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from lingport.backbones.base import Backbone, computes_bfloat16
+from lingport.backbones.base import Backbone, best_dtype
 from lingport.backbones.shapes import random_backbone
 from lingport.backbones.trim import save_model
 from lingport.bench.environments import environment
@@ -243,8 +243,7 @@ def _prepared(kind: str, shape: str) -> Iterator[tuple[Path, Backbone]]:
         save_module(module, folder / "lingport")
         library = PEERS[kind][0].library
         export_module(module, folder / library, backbone, to="adapterhub" if library == "adapters" else library)
-        if not computes_bfloat16(backbone.device):
-            backbone.model.float()  # only shapes count from here on, and they would take minutes
+        backbone.model.to(best_dtype(backbone.device))  # only shapes count from here on; emulated, they take minutes
         yield folder, backbone
 
 

@@ -29,7 +29,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Only ours against our plain path, in two minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only ours against our plain path, in two to three minutes.")
+    ] = False,
     shape: Annotated[
         str,
         typer.Option(
@@ -60,7 +62,7 @@ def bench(
     """
     import torch
 
-    from lingport.backbones.base import computes_bfloat16
+    from lingport.backbones.base import best_dtype
     from lingport.backbones.shapes import SHAPES
     from lingport.bench.measure import COMPILED, MODULES, PEERS, PLAIN, RECOMPUTED, Work, measure
     from lingport.errors import ConfigError, TrainingError, nearest
@@ -78,7 +80,7 @@ def bench(
             if each not in known:
                 raise ConfigError(f"unknown {name} {each!r}", hint=nearest(each, known))
     if dtype == "auto":
-        dtype = "bfloat16" if computes_bfloat16(torch.device(device)) else "float32"
+        dtype = str(best_dtype(torch.device(device))).removeprefix("torch.")
     records: list[dict[str, Any]] = []
     for each in works:
         for of_kind in kinds:

@@ -99,7 +99,8 @@ class Meanings:
         texts, languages, wanted = [], [], []
         for language, count in zip(self.languages, rng.multinomial(number, self.shares), strict=True):
             if is_name:
-                own = [str(name) for name in rng.choice(self.names[language], count)] if self.names[language] else []
+                names = self.names[language]
+                own = [names[place] for place in rng.integers(len(names), size=count)] if names else []
             else:
                 own = [self._part(language, num_words, rng) for _ in range(count)]
             found = self._of(language, own)
@@ -134,13 +135,17 @@ class Meanings:
         owner = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(of) for of in ids]))
         of_texts = _distances(_means(said, owner, len(ids)), torch.from_numpy(drawn.wanted)).mean()
         word_of, wanted, weights = self._words(drawn, encoding)
+        if not len(wanted):
+            return of_texts
         known = word_of >= 0
         of_words = _distances(_means(said[known], word_of[known], len(wanted)), wanted)
         return (of_texts + (weights * of_words).sum() / weights.sum()) / 2
 
     def _words(self, drawn: Drawn, encoding: BatchEncoding) -> tuple[Tensor, Tensor, Tensor]:
         """The known words of texts: of each piece (N,) the word or -1; the words' vectors (W, D) and weights (W,)."""
-        word_of, wanted, weights = [], [], []
+        word_of: list[int] = []
+        wanted: list[np.ndarray] = []
+        weights: list[float] = []
         for row, (text, language) in enumerate(zip(drawn.texts, drawn.languages, strict=True)):
             places = encoding.word_ids(row)
             numbers = dict.fromkeys(places, -1)
@@ -152,7 +157,7 @@ class Meanings:
                     wanted.append(vector)
                     weights.append(weight)
             word_of += [numbers[place] for place in places]
-        return torch.tensor(word_of), torch.from_numpy(np.stack(wanted)), torch.tensor(weights)
+        return torch.tensor(word_of), torch.from_numpy(np.asarray(wanted)), torch.tensor(weights)
 
     @lru_cache(maxsize=500_000)  # noqa: B019 (one object lives as long as a run)
     def _word(self, language: str, word: str) -> tuple[np.ndarray, float]:

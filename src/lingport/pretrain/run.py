@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import MT5ForConditionalGeneration, PreTrainedTokenizerBase
 
-from lingport.backbones.base import computes_bfloat16
+from lingport.backbones.base import best_dtype
 from lingport.pretrain.checkpoint import save_backbone, save_checkpoint
 from lingport.pretrain.corpus import TokenText, language_shares
 from lingport.pretrain.denoise import DENOISERS, Pieces, Row, denoising_row
@@ -143,8 +143,9 @@ class Run:
 
 def product_dtype(recipe: PretrainRecipe) -> torch.dtype:
     """Returns what matrix products are computed in."""
-    in_bf16 = computes_bfloat16(torch.device("cpu")) if recipe.bf16 is None else recipe.bf16
-    return torch.bfloat16 if in_bf16 else torch.float32
+    if recipe.bf16 is None:
+        return best_dtype(torch.device("cpu"))
+    return torch.bfloat16 if recipe.bf16 else torch.float32
 
 
 def precision(recipe: PretrainRecipe) -> torch.autocast:
