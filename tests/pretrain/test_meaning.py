@@ -68,6 +68,26 @@ def test_the_directions_are_the_same_for_a_seed_and_orthonormal(meanings):
     assert torch.allclose(meanings.directions.T @ meanings.directions, torch.eye(8), atol=1e-5)
 
 
+def test_directions_are_those_along_which_an_encoder_says_it_already(meanings):
+    """An encoder of which every piece says its vector along given directions: they are found."""
+    shape = ModelShape(d_model=32, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=4, output_scale=0.0)
+    model = new_backbone(shape, vocab_size=len(meanings.tokenizer), seed=1)
+    before = meanings.directions
+    try:
+        meanings.directions = torch.linalg.qr(torch.randn(32, 8, generator=torch.Generator().manual_seed(5))).Q
+        model.shared.weight.data.mul_(0.01)
+        meanings.add_to_embeddings(model, np.random.default_rng(4), num_texts=2000)
+        known, meanings.directions = meanings.directions, before
+        loss_before = meanings.loss(model, np.random.default_rng(6), num_tokens=400).item()
+        meanings.turn_towards(model, np.random.default_rng(5), num_tokens=400)
+        assert torch.allclose(meanings.directions.T @ meanings.directions, torch.eye(8), atol=1e-5)
+        loss_after = meanings.loss(model, np.random.default_rng(6), num_tokens=400).item()
+        assert loss_after < loss_before - 0.5
+        assert torch.linalg.svdvals(meanings.directions.T @ known).min() > 0.7  # the same subspace
+    finally:
+        meanings.directions = before
+
+
 def test_an_encoder_learns_to_say_it_in_both_languages(meanings):
     shape = ModelShape(d_model=32, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=4)
     model = new_backbone(shape, vocab_size=len(meanings.tokenizer), seed=1)

@@ -87,6 +87,7 @@ def _step(run: Run, stage: Stage, batch: TokenBatch) -> torch.Tensor:
 
 def _train_stage(run: Run, stage: Stage) -> None:
     clock = run.clock
+    run.prepare(stage)
     if stage.meaning_start and not clock.step:
         run.meanings.add_to_embeddings(run.model, np.random.default_rng((run.recipe.seed, 2, clock.stage)))
     if stage.summaries and not clock.step:

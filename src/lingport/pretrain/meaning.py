@@ -34,6 +34,7 @@ PIECES_OF_A_WORD = 2.5
 MEAN_TEXTS = 4000  # that what is usual in a language is taken from
 FITTED_TEXTS = 250_000
 FITTED_TOKENS = 20_000  # of texts drawn at once
+TURNS = 100  # draws by which the directions are chosen
 RIDGE = 0.3
 ROUNDS = 60  # of conjugate gradients
 
@@ -80,7 +81,7 @@ class Meanings:
         self.usual = {language: self._usual(language) for language in corpus}
         dimensions = next(iter(vectors.values())).vectors.shape[1]
         drawn = torch.randn(width, dimensions, generator=torch.Generator().manual_seed(seed))
-        self.directions = torch.linalg.qr(drawn).Q  # (width, D), orthonormal
+        self.directions = torch.linalg.qr(drawn).Q  # (width, D), orthonormal; until `turn_towards`
 
     def _usual(self, language: str) -> np.ndarray:
         texts = self.corpus[language].texts
@@ -118,6 +119,31 @@ class Meanings:
         start = int(rng.integers(max(len(words) - num_words, 0) + 1))
         return joined(words[start : start + num_words], text)
 
+    @torch.no_grad()
+    def turn_towards(self, model: Any, rng: np.random.Generator, *, num_tokens: int) -> None:
+        """Takes the directions along which an mT5 model's encoder says most of it as it is: orthogonal Procrustes.
+
+        A model that was taught such vectors before need not learn the turned axes of new ones.
+        """
+        match = torch.zeros(self.directions.shape)
+        for _ in range(TURNS):
+            drawn = self.draw(rng, num_tokens=num_tokens)
+            if len(drawn.texts) > 1:
+                states, _, owner = self._states(model, drawn)
+                said = _means(states, owner, len(drawn.texts))
+                match += F.normalize(said - said.mean(0)).T @ F.normalize(torch.from_numpy(drawn.wanted))
+        left, _, right = torch.linalg.svd(match, full_matrices=False)
+        self.directions = left @ right
+
+    def _states(self, model: Any, drawn: Drawn) -> tuple[Tensor, BatchEncoding, Tensor]:
+        """What the encoder says of all pieces (N, width) of drawn texts, their encoding, and whose each piece is."""
+        encoding = self.tokenizer(drawn.texts)
+        ids = [torch.tensor(of) for of in encoding.input_ids]
+        input_ids = pad_sequence(ids, batch_first=True, padding_value=PAD_ID)
+        mask = input_ids != PAD_ID
+        owner = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(of) for of in ids]))
+        return encode(model, input_ids, mask.float())[mask].float(), encoding, owner
+
     def loss(self, model: Any, rng: np.random.Generator, *, num_tokens: int) -> Tensor:
         """Returns 1 - the cosine between what an mT5 model's encoder says and what it is to say.
 
@@ -127,13 +153,9 @@ class Meanings:
         drawn = self.draw(rng, num_tokens=num_tokens)
         if not drawn.texts:
             return torch.zeros(())
-        encoding = self.tokenizer(drawn.texts)
-        ids = [torch.tensor(of) for of in encoding.input_ids]
-        input_ids = pad_sequence(ids, batch_first=True, padding_value=PAD_ID)
-        mask = input_ids != PAD_ID
-        said = encode(model, input_ids, mask.float())[mask].float() @ self.directions  # (N, D) of all pieces
-        owner = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(of) for of in ids]))
-        of_texts = _distances(_means(said, owner, len(ids)), torch.from_numpy(drawn.wanted)).mean()
+        states, encoding, owner = self._states(model, drawn)
+        said = states @ self.directions
+        of_texts = _distances(_means(said, owner, len(drawn.texts)), torch.from_numpy(drawn.wanted)).mean()
         word_of, wanted, weights = self._words(drawn, encoding)
         if not len(wanted):
             return of_texts

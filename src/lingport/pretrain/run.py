@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import MT5ForConditionalGeneration, PreTrainedTokenizerBase
 
 from lingport.backbones.base import best_dtype
@@ -112,7 +113,21 @@ class Run:
     def meanings(self) -> Meanings:
         """What texts are about; made when a stage first asks for it."""
         width, seed = self.recipe.model.d_model, self.recipe.seed
-        return Meanings(self.vectors, self.corpus, self.shares, self.things, self.tokenizer, width=width, seed=seed)
+        meanings = Meanings(self.vectors, self.corpus, self.shares, self.things, self.tokenizer, width=width, seed=seed)
+        path = self.folder / "directions.safetensors"
+        if not path.exists():  # later the model says more than when they were chosen
+            rng = np.random.default_rng((seed, 3))
+            meanings.turn_towards(self.model, rng, num_tokens=self.recipe.stages[self.clock.stage].meaning_tokens)
+            save_file({"directions": meanings.directions.contiguous()}, path)
+        meanings.directions = load_file(path)["directions"]
+        return meanings
+
+    def prepare(self, stage: Stage) -> None:
+        """Makes what a stage needs before its time begins."""
+        if any(name not in DENOISERS for point in stage.curriculum for name in point.mixture):
+            _ = self.instructions
+        if stage.meaning or stage.meaning_start:
+            _ = self.meanings
 
     def log(self, event: str, **values: Any) -> None:
         """Adds a line to the log, and tells the caller."""
