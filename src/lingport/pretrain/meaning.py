@@ -31,6 +31,7 @@ from lingport.pretrain.word_vectors import WordVectors
 NAME_SHARE = 0.25  # of the steps: names of things, not parts of texts
 NUM_WORDS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # of a step's texts
 PIECES_OF_A_WORD = 2.5
+PARTS = 4  # that a step's texts are encoded in, by length: one long name would pad hundreds of short ones
 MEAN_TEXTS = 4000  # that what is usual in a language is taken from
 FITTED_TEXTS = 250_000
 FITTED_TOKENS = 20_000  # of texts drawn at once
@@ -139,10 +140,15 @@ class Meanings:
         """What the encoder says of all pieces (N, width) of drawn texts, their encoding, and whose each piece is."""
         encoding = self.tokenizer(drawn.texts)
         ids = [torch.tensor(of) for of in encoding.input_ids]
-        input_ids = pad_sequence(ids, batch_first=True, padding_value=PAD_ID)
-        mask = input_ids != PAD_ID
-        owner = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(of) for of in ids]))
-        return encode(model, input_ids, mask.float())[mask].float(), encoding, owner
+        states, owner = [], []
+        for rows in np.array_split(np.argsort([len(of) for of in ids], kind="stable"), min(PARTS, len(ids))):
+            input_ids = pad_sequence([ids[row] for row in rows], batch_first=True, padding_value=PAD_ID)
+            mask = input_ids != PAD_ID
+            states.append(encode(model, input_ids, mask.float())[mask].float())
+            owner.append(torch.repeat_interleave(torch.from_numpy(rows), mask.sum(1)))
+        owned = torch.cat(owner)
+        places = torch.argsort(owned, stable=True)
+        return torch.cat(states)[places], encoding, owned[places]
 
     def loss(self, model: Any, rng: np.random.Generator, *, num_tokens: int) -> Tensor:
         """Returns 1 - the cosine between what an mT5 model's encoder says and what it is to say.

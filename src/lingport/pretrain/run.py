@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import MT5ForConditionalGeneration, PreTrainedTokenizerBase
 
 from lingport.backbones.base import best_dtype
+from lingport.backbones.heap import return_freed_memory
 from lingport.pretrain.checkpoint import save_backbone, save_checkpoint
 from lingport.pretrain.corpus import TokenText, language_shares
 from lingport.pretrain.denoise import DENOISERS, Pieces, Row, denoising_row
@@ -128,6 +129,7 @@ class Run:
             _ = self.instructions
         if stage.meaning or stage.meaning_start:
             _ = self.meanings
+        return_freed_memory()
 
     def log(self, event: str, **values: Any) -> None:
         """Adds a line to the log, and tells the caller."""
