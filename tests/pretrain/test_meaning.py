@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lingport.pretrain import meaning
 from lingport.pretrain.backbone import new_backbone
 from lingport.pretrain.corpus import encode_texts
+from lingport.pretrain.forward import encode
 from lingport.pretrain.meaning import Drawn, Meanings
 from lingport.pretrain.recipe import ModelShape
 from lingport.pretrain.vocabulary import train_vocabulary
@@ -65,7 +65,7 @@ def test_texts_of_which_no_word_is_known_by_itself_count_as_texts(meanings, monk
     assert 0 < loss() != whole
 
 
-def test_texts_are_encoded_in_parts_of_like_length_and_keep_their_order(meanings, monkeypatch):
+def test_texts_are_encoded_in_parts_of_like_length_and_keep_their_order(meanings):
     shape = ModelShape(d_model=32, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=4)
     model = new_backbone(shape, vocab_size=len(meanings.tokenizer), seed=1)
     drawn = meanings.draw(np.random.default_rng(7), num_tokens=200)
@@ -73,9 +73,8 @@ def test_texts_are_encoded_in_parts_of_like_length_and_keep_their_order(meanings
     drawn = Drawn(texts, drawn.languages, drawn.wanted)
     states, encoding, owner = meanings._states(model, drawn)
     assert owner.tolist() == [row for row, ids in enumerate(encoding.input_ids) for _ in ids]
-    monkeypatch.setattr(meaning, "PARTS", 1)
-    whole, _, _ = meanings._states(model, drawn)
-    torch.testing.assert_close(states, whole)
+    alone = [encode(model, torch.tensor([ids]), torch.ones(1, len(ids)))[0] for ids in encoding.input_ids]
+    torch.testing.assert_close(states, torch.cat(alone))
 
 
 def test_the_directions_are_the_same_for_a_seed_and_orthonormal(meanings):
