@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lingport.cli.options import Json, Overrides, RecipeFile, example
-from lingport.cli.show import answer, say
+from lingport.cli.show import answer, say, table
 
 EXAMPLES = """
 lingport pretrain recipes/nano.yaml --out runs/nano
@@ -30,11 +30,14 @@ def pretrain(
     """Make a backbone: vocabulary and model, from raw text, as the recipe says.
 
     Takes hours. A pretraining that was stopped goes on from its last checkpoint when the same command is given
-    again, and OUT/snapshot holds a model that can be used while it runs.
+    again, and OUT/snapshot holds a model that can be used while it runs. At the end it is measured on unseen text:
+    OUT/backbone/evaluation.json.
     """
+    import json
+
     from lingport.cli.progress import Progress
     from lingport.config.load import read_yaml, with_overrides
-    from lingport.pretrain import loop
+    from lingport.pretrain import evaluate, loop
     from lingport.pretrain.recipe import read_recipe
 
     settings = read_recipe(with_overrides(read_yaml(recipe), overrides).data) if overrides else read_recipe(recipe)
@@ -50,8 +53,18 @@ def pretrain(
                 progress.bar("stage", event["fraction"], 1.0, f"stage {event['stage']}")
 
         folder = loop.pretrain(settings, out, progress=show)
+        progress.say("measuring it on unseen text")
+    measured = evaluate.evaluate_backbone(folder, settings)
+    (folder / "evaluation.json").write_text(json.dumps(measured, indent=2) + "\n", "utf-8")
     if as_json:
-        answer({"backbone": str(folder), "log": str(out / "log.jsonl"), "last": seen})
+        answer({"backbone": str(folder), "log": str(out / "log.jsonl"), "last": seen, "evaluation": measured})
         return
+    names = list(measured["mean"])
+    rows = [*measured["languages"].items(), ("mean", measured["mean"])]
+    table(
+        ["language", *names],
+        ([language, *(scores[name] for name in names)] for language, scores in rows),
+        title="loss: span corruption, nats per target token; marked_N: spans of N pieces given back, of 1",
+    )
     typer.echo(f"saved: {folder}")
     typer.echo(f"use it with --backbone {folder}, or backbone.name={folder} in a recipe")
