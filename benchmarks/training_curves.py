@@ -56,12 +56,19 @@ class Curves:
         return self.plain.std(0, ddof=1) * 2**0.5
 
     @property
+    def over_the_curve(self) -> tuple[float, float]:
+        """`same_seed` and `spread`, root of the mean square over the evaluations."""
+        same, seeds = (float(np.sqrt((distance**2).mean())) for distance in (self.same_seed, self.spread))
+        return same, seeds
+
+    @property
     def within_spread(self) -> bool:
         """Whether paths of the same seed are nearer to each other than seeds of the same path, over the whole curve.
 
         At one evaluation the spread of a handful of seeds is too uncertain to be a bound.
         """
-        return bool((self.same_seed**2).mean() < (self.spread**2).mean())
+        same, seeds = self.over_the_curve
+        return same < seeds
 
 
 def curve(
@@ -113,7 +120,9 @@ def main() -> None:
     for kind in MODULES:
         found = curves(backbone, kind, seeds=arguments.seeds, steps=arguments.steps, every=every)
         fine = fine and found.within_spread
-        print(f"{kind}: {'within' if found.within_spread else 'OUTSIDE'} the spread of seeds")
+        same, seeds = found.over_the_curve
+        verdict = "within" if found.within_spread else "OUTSIDE"
+        print(f"{kind}: {verdict} the spread of seeds, over the curve {same:.4f} against {seeds:.4f}")
         print("  step    fast   plain   means apart     same seed       seeds")
         columns = (found.fast.mean(0), found.plain.mean(0), found.apart, found.same_seed, found.spread)
         for number, (fast, plain, *distances) in enumerate(zip(*columns, strict=True), 1):

@@ -43,5 +43,5 @@ def test_load_compose_run_and_save(tmp_path):
 def test_the_embedded_backbone_loads_and_gives_back_marked_words():
     backbone = lp.Backbone.load("nano", dtype="float32", device="cpu")
     assert backbone.sentinel_ids[:2] == [len(backbone.tokenizer) - 1, len(backbone.tokenizer) - 2]
-    texts = ["marked: we saw [ a red bird ] in the garden", "marked: dnes je [ pekný deň ] na výlet"]
-    assert lp.ComposedModel(backbone).generate(texts, max_new_tokens=12) == ["a red bird", "pekný deň"]
+    texts = ["marked: we live in [ a small house ] near the sea", "marked: dnes je [ pekný deň ] na výlet"]
+    assert lp.ComposedModel(backbone).generate(texts, max_new_tokens=12) == ["a small house", "pekný deň"]
