@@ -125,6 +125,7 @@ class Meanings:
         """Takes the directions along which an mT5 model's encoder says most of it as it is: orthogonal Procrustes.
 
         A model that was taught such vectors before need not learn the turned axes of new ones.
+        Source: Schönemann (1966), A Generalized Solution of the Orthogonal Procrustes Problem.
         """
         match = torch.zeros(self.directions.shape)
         for _ in range(TURNS):
