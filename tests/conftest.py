@@ -13,8 +13,6 @@ from lingport.config.modules import AdapterSettings, PromptSettings
 from lingport.modules.base import TransferModule, new_module
 
 GOLDEN = Path(__file__).parent / "golden"
-#: of the largest logit: golden logits, up to 22, are up to 1.1e-5 from float64, and processors round in their own ways
-ROUNDING = 1e-6
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -10,7 +10,7 @@ from lingport.compose.composition import Composition
 from lingport.compose.model import ComposedModel
 from lingport.formats.load import load_module
 from lingport.modules.store import weights_hash
-from tests.conftest import GOLDEN, ROUNDING
+from tests.conftest import GOLDEN
 from tests.formats.conftest import VARIANTS, logits
 
 NAMES = ["none", "ta", "la", "la+ta", "tp", "lp", "la+tp", "lp+ta", "lp+tp"]
@@ -31,8 +31,7 @@ def test_all_nine_configurations_through_foreign_files(adapters, prompts, backbo
         with model.using(Composition(modules.get("l"), modules.get("t"))), torch.no_grad():
             out = model(**inputs)
             found = model.generate_ids(inputs["input_ids"], inputs["attention_mask"], max_new_tokens=6)
-        theirs = expected[f"{name}.logits"]
-        assert (out.logits - theirs).abs().max() < ROUNDING * theirs.abs().max(), name
+        assert (out.logits - expected[f"{name}.logits"]).abs().max() < 1e-5, name
         for row, ids in enumerate(found.ids):
             theirs = expected[f"{name}.greedy"][row].tolist()
             generated = [0, *ids, *([1] if found.finished[row] else [])][: len(theirs)]
@@ -44,7 +43,9 @@ def test_all_nine_configurations_through_foreign_files(adapters, prompts, backbo
 def test_every_configuration_of_adapterhub(folder, backbone, inputs):
     theirs = load_file(folder / "expected.safetensors")["logits"]
     found = logits(backbone, load_module(folder, backbone), inputs)
-    assert (found - theirs).abs().max() < ROUNDING * theirs.abs().max()
+    # A millionth of the largest logits, which are up to 22: the backbone alone differs by 7e-6 between the two versions
+    # of transformers, and processors round otherwise (1.2e-5 for par_bn with AVX2 alone).
+    assert (found - theirs).abs().max() < 1e-6 * theirs.abs().max()
     assert (found - logits(backbone, None, inputs)).abs().max() > 0.1
 
 

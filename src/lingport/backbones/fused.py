@@ -118,8 +118,12 @@ class _FrozenNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        if x.dtype == torch.float32:  # for comparing numbers: a root that is squared again costs the last bits
+            squares = x.square().mean(-1, keepdim=True)
+        else:
+            norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+            squares = norm.square_().div_(x.shape[-1])
+        scale = squares.add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, weight, scale)
         high = scale.to(x.dtype)  # in two parts, for a product of two dtypes would copy all of x
         return torch.mul(x, high).addcmul_(x, (scale - high).to(x.dtype)).mul_(weight)
