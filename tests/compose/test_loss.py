@@ -32,6 +32,26 @@ def test_value_and_gradient_are_those_of_the_plain_loss(monkeypatch, smoothing):
     torch.testing.assert_close(found, tuple(each.float() for each in expected), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shift", [-300.0, -60.0, 60.0, 300.0])
+@pytest.mark.parametrize("of_targets", [False, True])
+def test_scores_beyond_what_powers_of_e_can_hold(monkeypatch, shift, of_targets):
+    monkeypatch.setattr("lingport.compose.loss._SCORES_ON_CPU", 300)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.cat([torch.randn(100, 8, generator=generator), torch.zeros(100, 1)], 1)
+    hidden = torch.cat([torch.randn(10, 8, generator=generator), torch.ones(10, 1)], 1)
+    targets = torch.arange(10)
+    weight[:, -1] = shift  # of all scores: the loss is the same
+    if not of_targets:
+        weight[:10, -1] = 0.0  # the targets' own are usual
+    expected = F.cross_entropy(hidden.double() @ weight.double().T, targets, reduction="none")
+    found, grads = _value_and_gradient(lambda h: frozen_head_loss(h, weight, targets), hidden, torch.ones(10))
+    torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-4)
+    _, wanted = _value_and_gradient(
+        lambda h: F.cross_entropy(h @ weight.double().T, targets, reduction="none"), hidden.double(), torch.ones(10)
+    )
+    torch.testing.assert_close(grads, wanted.float(), rtol=1e-4, atol=1e-4)
+
+
 def test_in_bfloat16_it_is_as_near_to_the_truth_as_the_plain_loss(monkeypatch):
     monkeypatch.setattr("lingport.compose.loss._SCORES_ON_CPU", 2**14)
     generator = torch.Generator().manual_seed(0)

@@ -1,9 +1,10 @@
 """The loss at a frozen head, and its most likely token, without ever holding the scores of all tokens.
 
 The head's weights need no gradient, so the gradient of the hidden states is the expected row of the head minus the
-target's row. Both the softmax's total and that expectation are gathered in one pass over tiles of the vocabulary,
-rescaled whenever a larger score turns up (the online softmax of Milakov and Gimelshein 2018, arXiv 1805.02867). Each
-of the head's weights is read once per pass. Same numbers as a softmax over all scores, up to float rounding.
+target's row. Both the softmax's total and that expectation are gathered in one pass over tiles of the vocabulary, so
+that each of the head's weights is read once. Usual scores are raised to powers of e as they are, which float32 and
+bfloat16 both hold up to e^88; large ones are rescaled whenever a larger one turns up (the online softmax of Milakov and
+Gimelshein 2018, arXiv 1805.02867). Same numbers as a softmax over all scores, up to float rounding.
 On a GPU a kernel does it in chunks of target tokens (`kernels.py`), and this is what stands in for it.
 Shapes: N target tokens, D width, V vocabulary.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +24,44 @@ logger = logging.getLogger(__name__)
 
 HeadLoss = Callable[..., tuple[Tensor, Tensor | None]]
 
-# Scores held at once: 8 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
-_SCORES_ON_CPU = 2**22
+# Scores held at once: 4 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
+_SCORES_ON_CPU = 2**21
 _SCORES_ON_ACCELERATOR = 2**27
 _SUMMED_AT_ONCE = 64
+_LARGE_SCORE = 40.0  # of a target: others may be so much larger that their powers of e are no numbers
+_LARGE_TOTAL = 1e25
+
+
+class _Sums(NamedTuple):
+    """Of each token's softmax: what scores were taken down by, and the total (N, 1) of their powers of e.
+
+    `expected` (N, D) is the expected row of the head times that total, or None if no gradient is wanted.
+    """
+
+    highest: Tensor
+    total: Tensor
+    expected: Tensor | None
+
+
+def _softmax_sums(hidden_nd: Tensor, weight_vd: Tensor, *, online: bool, wants_grad: bool) -> _Sums:
+    """Gathers a softmax's sums over tiles of the vocabulary; `online` takes scores down by the highest so far."""
+    num_rows = len(hidden_nd)
+    highest = hidden_nd.new_full((num_rows, 1), -torch.inf if online else 0.0)
+    total = hidden_nd.new_zeros((num_rows, 1), dtype=torch.float32)
+    expected = torch.zeros_like(hidden_nd, dtype=torch.float32) if wants_grad else None
+    for tile_vd in _tiles(hidden_nd, weight_vd):
+        scores = hidden_nd @ tile_vd.T
+        if online:
+            raised = torch.maximum(highest, scores.amax(-1, keepdim=True))
+            shrink = (highest.float() - raised.float()).exp_()
+            highest = raised
+            scores.sub_(highest)
+            total.mul_(shrink)
+            expected = None if expected is None else expected.mul_(shrink)
+        shares = scores.exp_()
+        total.add_(_row_sums(shares))
+        expected = None if expected is None else expected.add_(shares @ tile_vd)
+    return _Sums(highest, total, expected)
 
 
 class _FrozenHeadLoss(torch.autograd.Function):
@@ -40,30 +75,20 @@ class _FrozenHeadLoss(torch.autograd.Function):
             if wants_grad:
                 ctx.save_for_backward(grads)
             return losses
-        num_rows = len(hidden_nd)
-        highest = hidden_nd.new_full((num_rows, 1), -torch.inf)
-        total = hidden_nd.new_zeros((num_rows, 1), dtype=torch.float32)
-        expected = torch.zeros_like(hidden_nd, dtype=torch.float32) if wants_grad else None
-        for tile_vd in _tiles(hidden_nd, weight_vd):
-            scores = hidden_nd @ tile_vd.T
-            raised = torch.maximum(highest, scores.amax(-1, keepdim=True))
-            shrink = (highest.float() - raised.float()).exp_()
-            highest = raised
-            shares = scores.sub_(highest).exp_()
-            total.mul_(shrink).add_(_row_sums(shares))
-            if expected is not None:
-                expected.mul_(shrink).add_(shares @ tile_vd)
         rows = weight_vd[targets_n].float()
         # Rounded as the scores in the total are: the target's share of it is then not counted askew.
         chosen = (hidden_nd.float() * rows).sum(-1).to(hidden_nd.dtype).float()
+        online = bool((chosen.abs() > _LARGE_SCORE).any())
+        sums = _softmax_sums(hidden_nd, weight_vd, online=online, wants_grad=wants_grad)
+        if not online and not bool(((sums.total > 1 / _LARGE_TOTAL) & (sums.total < _LARGE_TOTAL)).all()):
+            sums = _softmax_sums(hidden_nd, weight_vd, online=True, wants_grad=wants_grad)
         if smoothing_n is not None:  # the mean score of all tokens is the score of the head's mean row
             mean = weight_vd.mean(0, dtype=torch.float32)
             chosen = chosen.lerp(hidden_nd.float() @ mean, smoothing_n)
             rows = rows.lerp(mean.expand_as(rows), smoothing_n[:, None])
-        losses = (highest.float() + total.log()).squeeze(1) - chosen
-        if expected is not None:
-            ctx.save_for_backward(expected.div_(total).sub_(rows).to(hidden_nd.dtype))
-        return losses
+        if sums.expected is not None:
+            ctx.save_for_backward(sums.expected.div_(sums.total).sub_(rows).to(hidden_nd.dtype))
+        return (sums.highest.float() + sums.total.log()).squeeze(1) - chosen
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
