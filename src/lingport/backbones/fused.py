@@ -185,13 +185,11 @@ class _GatedGelu(torch.autograd.Function):
             x, grad = gate[rows], grads[rows]
             if ctx.rate:
                 grad = grad * kept_scale(ctx.rate)
-            slope = _slope(x)
-            share = (slope * x).sigmoid_()
+            share = _slope(x).mul_(x).sigmoid_()
             gelu = x * share
             torch.mul(gelu, grad, out=of_value[rows])
-            # gelu' = share + gelu (1 - share) (2 u)', and (2 u)' is three times the slope less twice its value at 0.
-            slope.mul_(3).sub_(2 * _SLOPE_AT_0)
-            of_x = torch.addcmul(share, gelu.addcmul_(gelu, share, value=-1), slope)
+            # gelu' = share + gelu (1 - share) (2 u)', and in (2 u)' the square counts three times.
+            of_x = torch.addcmul(share, gelu.addcmul_(gelu, share, value=-1), _slope(x, curvature=3))
             torch.mul(of_x.mul_(grad), value[rows], out=of_gate[rows])
         return of_gate.view(shape), of_value.view(shape), None
 
@@ -211,9 +209,10 @@ class _GatedGeluOnGpu(torch.autograd.Function):
         return of_gate, F.gelu(gate, approximate="tanh").mul_(outputs[0])
 
 
-def _slope(x: Tensor) -> Tensor:
-    """Returns `2 u / x` of gelu's `u = sqrt(2 / pi) (x + 0.044715 x^3)`."""
-    return (x * x).mul_(_SLOPE_AT_0 * 0.044715).add_(_SLOPE_AT_0)
+def _slope(x: Tensor, curvature: int = 1) -> Tensor:
+    """Returns `2 u / x` of gelu's `u = sqrt(2 / pi) (x + 0.044715 x^3)`, its square `curvature` times."""
+    at_0 = torch.full((), _SLOPE_AT_0, dtype=x.dtype)
+    return torch.addcmul(at_0, x, x, value=_SLOPE_AT_0 * 0.044715 * curvature)
 
 
 def _is_tanh_gelu(activation: Any) -> bool:
