@@ -72,7 +72,7 @@ def test_the_upper_reference_is_no_competitor(ner: Scores, column):
     scores = replace(ner, labels=[*ner.labels, "full"], values={**ner.values, **full})
     table = score_table(scores, {}, name="x")
     assert column(table, "sk")["full"].rank == 0 and column(table, "sk")["lp+ta"].rank == 1
-    assert "full is the upper reference" in table.note and "above it is full with 99.0" in words.best(scores)
+    assert "full is the upper reference" in table.note and "above it is full, by " in words.best(scores)
     standings = collect_standings([scores])
     assert standings is not None and "full" not in standings.labels
 
@@ -140,6 +140,10 @@ def test_a_wrong_module_is_averaged_without_its_own_language(ner: Scores, column
     expected = 20 - statistics.fmean(mean("lp+ta", target) for target in ("es", "sk"))
     assert column(table, "difference")[label].value == pytest.approx(expected)
     assert "leaves its own language out" in table.note
+    high = {(label, "es"): [0.9], (label, "sk"): [0.9]}
+    gain = 90 - statistics.fmean(mean("lp+ta", target) for target in ("es", "sk"))
+    said = words.best(replace(scores, values={**values, **high}))
+    assert f"above it is {label}, by {gain:.1f} points in the 2 languages that it has" in said
 
 
 def test_the_summary_names_all_that_are_equal(ner: Scores):
@@ -171,7 +175,8 @@ def test_the_summary_says_when_chance_or_a_control_is_not_beaten(ner: Scores):
     assert "not above the largest class (90.0)" in words.best(chance)
     control = {("lp+ta (source module kept)", target): [0.99] for target in ner.targets}
     said = words.best(replace(ner, values={**ner.values, **control}))
-    assert "above it is lp+ta (source module kept) with 99.0" in said
+    average = statistics.fmean(mean("lp+ta", target) for target in ("de", "es", "sk"))
+    assert f"above it is lp+ta (source module kept), by {99 - average:.1f} points (1 row not complete)." in said
 
 
 def test_counts_of_cells(made: Run):

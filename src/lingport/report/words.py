@@ -70,7 +70,9 @@ def best(scores: Scores) -> str:
     above = {label: value for label, value in gains.items() if value is not None and value > 0}
     if above:
         highest = max(above, key=lambda label: above[label])
-        text += f"; above it is {highest} with {scores.mean(highest, AVERAGE):.1f}"
+        common = scores.zero_shot(highest, top)
+        text += f"; above it is {highest}, by {above[highest]:.1f} points"
+        text += f" in the {plural(len(common), 'language')} that it has" if common != scores.zero_shot() else ""
     chance = scores.majority_average()
     if chance is not None and own[top] <= chance:
         text += f"; this is not above the largest class ({chance:.1f})"
