@@ -57,10 +57,12 @@ def _softmax_sums(hidden_nd: Tensor, weight_vd: Tensor, *, online: bool, wants_g
             highest = raised
             scores.sub_(highest)
             total.mul_(shrink)
-            expected = None if expected is None else expected.mul_(shrink)
+            if expected is not None:
+                expected.mul_(shrink)
         shares = scores.exp_()
         total.add_(_row_sums(shares))
-        expected = None if expected is None else expected.add_(shares @ tile_vd)
+        if expected is not None:
+            expected.add_(shares @ tile_vd)
     return _Sums(highest, total, expected)
 
 
