@@ -189,6 +189,7 @@ def test_a_run_that_has_only_begun(made_dir, tmp_path):
         (tmp_path / name).write_bytes((made_dir / name).read_bytes())
     report = build_report(tmp_path)
     assert report.sentences[0].startswith("0 of 220 cells are done, 220 are missing")
+    assert "lp+ta is a task adapter above a language prompt" in report.sentences[-1]
     assert all(cell.text == MISSING for _, cells in report.tables[0].rows for cell in cells)
     assert report.file("cells").read_text().count("\n") == 1
     assert report.file("csv").read_text().count("\n") > 100

@@ -38,7 +38,7 @@ class Report:
         run: What was read.
         scores: Scores per task, source, shots and settings.
         sections: What the report says.
-        sentences: How much of the run is done, what is best over all tasks, and on each task.
+        sentences: How much of the run is done, what is best over all tasks, and on each task, and what names mean.
         folder: Where the files lie; see FORMATS.
     """
 
@@ -103,4 +103,4 @@ def _sentences(run: Run, scores: list[Scores]) -> list[str]:
     first = {(each.task, each.source, each.mixture): each for each in reversed(scores)}
     firsts = [each for each in scores if first[each.task, each.source, each.mixture] is each]
     said = [words.best(each) for each in firsts[:MAX_SENTENCES]]
-    return [words.counts(run), *([overall] if overall else []), *said]
+    return [words.counts(run), *([overall] if overall else []), *said, words.NAMES]

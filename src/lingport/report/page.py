@@ -28,7 +28,7 @@ def html_page(recipe: Row, sentences: Sequence[str], sections: Sequence[Section]
 
     Args:
         recipe: The run's, resolved.
-        sentences: The first is about the run, the others about what is best.
+        sentences: The first is about the run, the others about what is best and what names mean.
         sections: What it says.
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -11,6 +11,12 @@ from lingport.report.scores import AVERAGE, Comparison, Scores
 from lingport.report.standings import Standings, about_ranking, small
 from lingport.report.tables import BASELINE, score_cell
 
+#: for whoever sees a report before the documentation
+NAMES = (
+    "Names of configurations: l is a language module, t a task module, a an adapter and p a soft prompt, so that lp+ta "
+    "is a task adapter above a language prompt; none is the backbone alone."
+)
+
 
 def counts(run: Run) -> str:
     """Returns how many cells are done, failed and missing, and how long all jobs took."""
