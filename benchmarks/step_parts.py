@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 import lingport.compose.model as composed
-from lingport.backbones.fused import dropout, keep_mask, noise
+from lingport.backbones import loops
 from lingport.backbones.shapes import random_backbone
 from lingport.bench.measure import MODULES, Work
 from lingport.compose.composition import Composition
@@ -104,11 +104,13 @@ def main() -> None:
         {
             "one product of attention's four": lambda: F.linear(x, square),
             "one product of the feed-forward layer's three": lambda: F.linear(x, wide),
-            "softmax": lambda: torch.softmax(scores, -1),
-            "mask of attention's dropout": lambda: keep_mask(scores.shape, 0.1, scores, noise()),
-            "mask of the inner dropout": lambda: keep_mask(inner.shape, 0.1, inner, noise()),
-            "gelu": lambda: F.gelu(inner, approximate="tanh"),
-            "dropout of a branch": lambda: dropout(x, 0.1),
+            "norm": lambda: loops.norm(x, x[0, 0], 1e-6),
+            "norm, backward pass": lambda: loops.norm_back(x, x[0, 0], x, 1e-6),
+            "softmax with bias and dropout": lambda: loops.softmax(scores, scores[:1], 0.1, 0),
+            "softmax, backward pass": lambda: loops.softmax_back(scores, scores, 0.1),
+            "gated gelu with dropout": lambda: loops.gated_gelu(inner, inner, 0.1, 0),
+            "gated gelu, backward pass": lambda: loops.gated_gelu_back(inner, inner, inner, 0.1, 0),
+            "dropout of a branch": lambda: loops.drop(x, 0.1, 0),
         },
     )
     hidden, scored = torch.randn(464, width).bfloat16(), torch.randn(464, vocabulary).bfloat16()

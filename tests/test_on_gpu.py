@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lingport.backbones import attention, fused
 from lingport.backbones.base import Backbone
+from lingport.compose import loss
 from lingport.compose.composition import Composition
 from lingport.compose.loss import check_kernel
 from lingport.compose.model import ComposedModel
@@ -117,8 +118,8 @@ def test_the_stand_in_notices_what_would_fail():
 @pytest.fixture
 def with_gpu_parts(monkeypatch):
     """Computes on the CPU with what a GPU takes."""
-    for room in (fused, attention):
-        monkeypatch.setattr(room, "on_gpu", lambda _x: True)
+    for room in (fused, attention, loss):
+        monkeypatch.setattr(room, "in_loops", lambda _x: False)
 
 
 def losses_and_gradients(backbone, own, inputs):

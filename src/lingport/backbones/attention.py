@@ -1,4 +1,4 @@
-"""Attention of a frozen T5 model: the softmax in place, of rows that are padded or that lie end to end.
+"""Attention of a frozen T5 model, of rows that are padded or that lie end to end.
 
 The gradient of a bias is never computed: a frozen model's bias needs none. Not here: the other parts (`fused.py`), and
 which rows of a packed batch are computed together (`packing.py`). Source: ours.
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-from lingport.backbones.fused import cached_rows, drop_signs, is_trained, kept_scale, noise, on_gpu
+from lingport.backbones import loops
+from lingport.backbones.fused import in_loops, is_trained
 from lingport.backbones.packing import Group
 
 ATTENTION = "lingport"  # name in transformers' registry of attention functions
 _ALIGNMENT = 8
+_CACHED_SCORES = 2**21  # 4 MiB of bfloat16
 
 
 def register_attention() -> str:
@@ -38,80 +39,62 @@ def seen_tokens(mask_bs: Tensor, device: torch.device) -> Tensor | None:
     return None if bool(mask_bs.all()) else mask_bs.bool()[:, None, None].to(device, non_blocking=True)
 
 
-def _attend(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float, drawn: np.random.Generator | None, out: Tensor
-) -> Tensor:
-    """Writes `dropout(softmax(q k^T + bias)) v` without dropout's scale; returns the probabilities for `_attend_back`.
-
-    A dropped probability is kept with a minus sign, so that no mask is kept.
-    """
-    scores = q @ k.transpose(-1, -2)
-    if bias is not None:
-        scores += bias
-    shares = kept = torch.softmax(scores, dim=-1, out=scores)
-    if drawn is not None:
-        kept = torch.copysign(shares, drop_signs(shares.shape, rate, shares, drawn))
-        shares = torch.clamp(kept, min=0, out=shares)
-    torch.matmul(shares, v, out=out)
-    return kept
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float, seed: int) -> Tensor:
+    """Returns `dropout(softmax(q k^T + bias)) v` of a few rows, whose scores stay in a processor's cache."""
+    return loops.softmax(q @ k.mT, bias, rate, seed) @ v
 
 
 def _attend_back(
-    q: Tensor, k: Tensor, v: Tensor, kept: Tensor, along: Tensor, grad: Tensor, rate: float
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, grad: Tensor, rate: float, seed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the gradients of q, k and v.
+    """Returns the gradients of q, k and v; the probabilities are computed again, for they are the most to be kept.
 
     Args:
         q: Queries (B, H, Q, d).
         k: Keys (B, H, K, d).
         v: Values (B, H, K, d).
-        kept: What `_attend` returned.
-        along: (B, H, Q, 1) gradient . output. The softmax's sum over keys of p * dp is the same number, which so is a
-            d-th of the work.
-        grad: Gradient (B, H, Q, d) of the output.
+        bias: As `_attend` got it.
+        grad: Gradient (B, H, Q, d) of what `_attend` returned.
         rate: Dropout's.
+        seed: As `_attend` got it.
     """
-    shares = used = kept
-    if rate:
-        shares, used, grad = kept.abs(), kept.clamp(min=0), grad * kept_scale(rate)
-    of_scores = (grad @ v.transpose(-1, -2)).mul_(used).addcmul_(shares, along, value=-1)
-    return of_scores @ k, of_scores.transpose(-1, -2) @ q, used.transpose(-1, -2) @ grad
+    kept = loops.softmax(q @ k.mT, bias, rate, seed, signed=True)
+    of_scores, used = loops.softmax_back(grad @ v.mT, kept, rate)
+    return of_scores @ k, of_scores.mT @ q, used.mT @ grad
 
 
 class _Attention(torch.autograd.Function):
-    """Attention of padded rows, a few rows of the batch at a time, so that scores stay in a processor's cache."""
+    """Attention of padded rows, a few rows of the batch at a time."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
-        shape = torch.Size((*q.shape[:-1], k.shape[-2]))
-        wanted = any(ctx.needs_input_grad)
-        kept: list[Tensor] = []
         out = torch.empty_like(q)
-        drawn = noise() if rate else None
-        for rows in cached_rows(shape):
-            own = bias if bias is None or len(bias) == 1 else bias[rows]
-            found = _attend(q[rows], k[rows], v[rows], own, rate, drawn, out[rows])
-            if wanted:
-                kept.append(found)
-        if rate:
-            out.mul_(kept_scale(rate))
-        if wanted:
-            ctx.save_for_backward(q, k, v, out, *kept)
-        ctx.rate = rate
+        seeds = [loops.new_seed() if rate else 0 for _ in _few_rows(q, k)]
+        for rows, seed in zip(_few_rows(q, k), seeds, strict=True):
+            out[rows] = _attend(q[rows], k[rows], v[rows], _own(bias, rows), rate, seed)
+        ctx.save_for_backward(q, k, v, bias)
+        ctx.rate, ctx.seeds = rate, seeds
         return out
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        q, k, v, out, *kept = ctx.saved_tensors
+        q, k, v, bias = ctx.saved_tensors
         of_q, of_k, of_v = (torch.empty_like(each) for each in (q, k, v))
-        shape = torch.Size((*q.shape[:-1], k.shape[-2]))
-        for rows, own in zip(cached_rows(shape), kept, strict=True):
-            grad = outputs[0][rows]
-            along = (grad * out[rows]).sum(-1, keepdim=True)
-            parts = _attend_back(q[rows], k[rows], v[rows], own, along, grad, ctx.rate)
+        for rows, seed in zip(_few_rows(q, k), ctx.seeds, strict=True):
+            parts = _attend_back(q[rows], k[rows], v[rows], _own(bias, rows), outputs[0][rows], ctx.rate, seed)
             for whole, part in zip((of_q, of_k, of_v), parts, strict=True):
                 whole[rows] = part
         return of_q, of_k, of_v, None, None
+
+
+def _few_rows(q: Tensor, k: Tensor) -> list[slice]:
+    """Returns slices of the batch, each of as many scores as a processor's cache holds."""
+    step = max(1, _CACHED_SCORES // (q.shape[1] * q.shape[2] * k.shape[2]))
+    return [slice(start, start + step) for start in range(0, len(q), step)]
+
+
+def _own(bias: Tensor | None, rows: slice) -> Tensor | None:
+    return bias if bias is None or len(bias) == 1 else bias[rows]
 
 
 class _PackedAttention(torch.autograd.Function):
@@ -121,35 +104,24 @@ class _PackedAttention(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, biases: list[Tensor | None], rate: float, groups: list[Group]
     ) -> Tensor:
-        wanted = any(ctx.needs_input_grad)
-        kept: list[Tensor] = []
         out = torch.empty_like(q)
-        drawn = noise() if rate else None
-        for group, bias in zip(groups, biases, strict=True):
+        seeds = [loops.new_seed() if rate else 0 for _ in groups]
+        for group, bias, seed in zip(groups, biases, seeds, strict=True):
             parts = group.queries.padded(q), group.keys.padded(k), group.keys.padded(v)
-            own = torch.empty_like(parts[0])
-            found = _attend(*parts, bias, rate, drawn, own)
-            group.queries.write(own, out)
-            if wanted:
-                kept.append(found)
-        if rate:
-            out.mul_(kept_scale(rate))
-        if wanted:
-            ctx.save_for_backward(q, k, v, out, *kept)
-        ctx.rate, ctx.groups = rate, groups
+            group.queries.write(_attend(*parts, bias, rate, seed), out)
+        ctx.save_for_backward(q, k, v)
+        ctx.rate, ctx.seeds, ctx.groups, ctx.biases = rate, seeds, groups, biases
         return out
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
-        q, k, v, out, *kept = ctx.saved_tensors
+        q, k, v = ctx.saved_tensors
         # The row of zeros at the end is read where a group is padded: what is no query has no gradient.
         grad = F.pad(outputs[0], (0, 0, 0, 0, 0, 1))
-        along = F.pad((outputs[0] * out).sum(-1, keepdim=True), (0, 0, 0, 0, 0, 1))
         of_q, of_k, of_v = (torch.empty_like(each) for each in (q, k, v))
-        for group, own in zip(ctx.groups, kept, strict=True):
+        for group, bias, seed in zip(ctx.groups, ctx.biases, ctx.seeds, strict=True):
             parts = group.queries.padded(q), group.keys.padded(k), group.keys.padded(v)
-            zeroed = group.queries.padded(along, zeros=True), group.queries.padded(grad, zeros=True)
-            found = _attend_back(*parts, own, *zeroed, ctx.rate)
+            found = _attend_back(*parts, bias, group.queries.padded(grad, zeros=True), ctx.rate, seed)
             for side, part, whole in zip(
                 (group.queries, group.keys, group.keys), found, (of_q, of_k, of_v), strict=True
             ):
@@ -175,10 +147,10 @@ def _attention(
         flat = (each[0].transpose(0, 1).contiguous() for each in (query, key, value))
         return _PackedAttention.apply(*flat, groups.biases(position_bias), dropout, groups.groups)[None], None  # type: ignore[index]
     bias = _whole_bias(module, query, key, attention_mask, position_bias)
-    if on_gpu(query) or (bias is not None and is_trained(bias)):
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
-    else:
+    if in_loops(query) and (bias is None or not is_trained(bias)):
         out = _Attention.apply(query, key, value, bias, dropout)
+    else:
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
     return out.transpose(1, 2), None  # type: ignore[union-attr]
 
 
@@ -213,7 +185,7 @@ def _aligned(bias: Tensor) -> Tensor:
     On a GPU its rows start at multiples of 8 numbers: fused kernels read no other bias, so that torch would copy it in
     every block (`preprocess_mask` in ATen's attention.cpp).
     """
-    if not on_gpu(bias):
+    if in_loops(bias):
         return bias.contiguous()
     num_keys = bias.shape[-1]
     rows = bias.new_zeros(*bias.shape[:-1], num_keys + -num_keys % _ALIGNMENT)

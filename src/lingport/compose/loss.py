@@ -20,6 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lingport.backbones import loops
+from lingport.backbones.fused import in_loops
+
 logger = logging.getLogger(__name__)
 
 HeadLoss = Callable[..., tuple[Tensor, Tensor | None]]
@@ -27,7 +30,6 @@ HeadLoss = Callable[..., tuple[Tensor, Tensor | None]]
 # Scores held at once: 4 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
 _SCORES_ON_CPU = 2**21
 _SCORES_ON_ACCELERATOR = 2**27
-_SUMMED_AT_ONCE = 64
 _LARGE_SCORE = 40.0  # of a target: others may be so much larger that their powers of e are no numbers
 _LARGE_TOTAL = 1e25
 
@@ -55,12 +57,10 @@ def _softmax_sums(hidden_nd: Tensor, weight_vd: Tensor, *, online: bool, wants_g
             raised = torch.maximum(highest, scores.amax(-1, keepdim=True))
             shrink = (highest.float() - raised.float()).exp_()
             highest = raised
-            scores.sub_(highest)
             total.mul_(shrink)
             if expected is not None:
                 expected.mul_(shrink)
-        shares = scores.exp_()
-        total.add_(_row_sums(shares))
+        shares = _powers_of_e(scores, highest, total)
         if expected is not None:
             expected.add_(shares @ tile_vd)
     return _Sums(highest, total, expected)
@@ -139,11 +139,13 @@ def _tiles(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, ...]:
     return weight_vd.split(max(1, at_once // max(1, len(hidden_nd))))
 
 
-def _row_sums(x_nv: Tensor) -> Tensor:
-    """Sums (N, 1) in float32; asking torch for that dtype would copy all of `x` into it."""
-    even = x_nv.shape[1] // _SUMMED_AT_ONCE * _SUMMED_AT_ONCE
-    parts = x_nv[:, :even].unflatten(1, (-1, _SUMMED_AT_ONCE)).sum(-1)
-    return parts.sum(-1, keepdim=True, dtype=torch.float32) + x_nv[:, even:].sum(-1, keepdim=True)
+def _powers_of_e(scores_nv: Tensor, highest_n1: Tensor, totals_n1: Tensor) -> Tensor:
+    """Returns e to the power of each score less its row's highest, in place; adds their sums to `totals_n1`."""
+    if in_loops(scores_nv):
+        return loops.powers_of_e(scores_nv, highest_n1.float(), totals_n1)
+    powers = scores_nv.sub_(highest_n1).exp_()
+    totals_n1.add_(powers.sum(-1, keepdim=True, dtype=torch.float32))
+    return powers
 
 
 def frozen_head_loss(
@@ -178,7 +180,7 @@ def most_likely(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, Tensor]:
         token = torch.where(best > highest, place + start, token)
         raised = torch.maximum(highest, best)
         total.mul_((highest.float() - raised.float()).exp_())
-        total.add_(_row_sums(scores.sub_(raised[:, None]).exp_()).squeeze(1))
         highest = raised
+        _powers_of_e(scores, highest[:, None], total[:, None])
         start += len(tile_vd)
     return token, -total.log()

@@ -193,8 +193,9 @@ class BottleneckAdapter(TransferModule):
         up_dr = self.up_weight[index, :, :bottleneck]
         hidden_bsr = self._activation(F.linear(z_bsd, down_rd.to(dtype), down_r.to(dtype)))
         change_bsd = F.linear(hidden_bsr, up_dr.to(dtype), self.up_bias[index].to(dtype))
-        scaling = float(self.settings.scaling) if self.scaling is None else self.scaling[index].to(dtype)
-        return h_bsd + change_bsd * scaling
+        if self.scaling is None:
+            return torch.add(h_bsd, change_bsd, alpha=float(self.settings.scaling))
+        return h_bsd + change_bsd * self.scaling[index].to(dtype)
 
 
 def sites(settings: AdapterSettings, layout: Layout) -> list[Site]:
