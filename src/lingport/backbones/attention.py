@@ -116,8 +116,9 @@ class _PackedAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         q, k, v = ctx.saved_tensors
-        # The row of zeros at the end is read where a group is padded: what is no query has no gradient.
-        grad = F.pad(outputs[0], (0, 0, 0, 0, 0, 1))
+        grad = outputs[0]
+        if any(group.queries.is_token_bl is not None for group in ctx.groups):
+            grad = F.pad(grad, (0, 0, 0, 0, 0, 1))  # zeros, which padding reads: what is no query has no gradient
         of_q, of_k, of_v = (torch.empty_like(each) for each in (q, k, v))
         for group, bias, seed in zip(ctx.groups, ctx.biases, ctx.seeds, strict=True):
             parts = group.queries.padded(q), group.keys.padded(k), group.keys.padded(v)

@@ -4,8 +4,8 @@ A row is read once, computed in float32 in registers, and written once. Random n
 so that they can be drawn again. Compiled by numba when first used, and kept on disk; what a loop calls is in this file,
 for numba looks at no other to find out whether what it has kept is old. Source: ours, and where it is said.
 Shapes: N rows, D numbers of a row.
-dtypes: arrays of float32, or of bfloat16 as its 16 bits. `limit` is the rate of dropout as a share of 2^32, `scale` what
-is kept is multiplied by, `seed` has 64 bits.
+dtypes: arrays of float32, or of bfloat16 as its 16 bits. `limit` is the rate of dropout as a share of 2^32, `scale`
+what is kept is multiplied by, `seed` has 64 bits.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_MOST_PAIRS = 2**18  # of query and key in a group: six heads of them fill a processor's cache
-_GROUP_COST = 3000  # what one more group costs, in pairs computed in the same time
+_MOST_PAIRS = 2**19  # of query and key in a group: 6 MiB of bfloat16 with six heads
+_GROUP_COST = 40000  # what one more group costs, in pairs computed in the same time
 
 
 class Side:

@@ -12,7 +12,7 @@ Shapes: N target tokens, D width, V vocabulary.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,9 +27,10 @@ logger = logging.getLogger(__name__)
 
 HeadLoss = Callable[..., tuple[Tensor, Tensor | None]]
 
-# Scores held at once: 4 MiB of bfloat16, which a processor's cache holds; an accelerator wants larger products.
-_SCORES_ON_CPU = 2**21
+# Scores held at once: 8 MiB of bfloat16, which a processor's caches hold; an accelerator wants larger products.
+_SCORES_ON_CPU = 2**22
 _SCORES_ON_ACCELERATOR = 2**27
+_ROWS_OF_A_PRODUCT = 320  # of many terms; oneDNN may leave one of more rows to one thread
 _LARGE_SCORE = 40.0  # of a target: others may be so much larger that their powers of e are no numbers
 _LARGE_TOTAL = 1e25
 
@@ -51,8 +52,8 @@ def _softmax_sums(hidden_nd: Tensor, weight_vd: Tensor, *, online: bool, wants_g
     highest = hidden_nd.new_full((num_rows, 1), -torch.inf if online else 0.0)
     total = hidden_nd.new_zeros((num_rows, 1), dtype=torch.float32)
     expected = torch.zeros_like(hidden_nd, dtype=torch.float32) if wants_grad else None
-    for tile_vd in _tiles(hidden_nd, weight_vd):
-        scores = hidden_nd @ tile_vd.T
+    at_once = _rows_of_a_product(hidden_nd)
+    for scores, tile_vd in _scored_tiles(hidden_nd, weight_vd):
         if online:
             raised = torch.maximum(highest, scores.amax(-1, keepdim=True))
             shrink = (highest.float() - raised.float()).exp_()
@@ -62,7 +63,8 @@ def _softmax_sums(hidden_nd: Tensor, weight_vd: Tensor, *, online: bool, wants_g
                 expected.mul_(shrink)
         shares = _powers_of_e(scores, highest, total)
         if expected is not None:
-            expected.add_(shares @ tile_vd)
+            for rows, own in zip(expected.split(at_once), shares.split(at_once), strict=True):
+                rows.add_(own @ tile_vd)
     return _Sums(highest, total, expected)
 
 
@@ -134,9 +136,22 @@ def check_kernel(head_loss: HeadLoss, device: torch.device, dtype: torch.dtype) 
             raise RuntimeError("its numbers are not those of torch")
 
 
-def _tiles(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, ...]:
+def _scored_tiles(hidden_nd: Tensor, weight_vd: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields the scores of tiles of the vocabulary, all in the same memory, and the tiles."""
+    num_rows = len(hidden_nd)
     at_once = _SCORES_ON_CPU if hidden_nd.device.type == "cpu" else _SCORES_ON_ACCELERATOR
-    return weight_vd.split(max(1, at_once // max(1, len(hidden_nd))))
+    tiles = weight_vd.split(max(1, at_once // max(1, num_rows)))
+    held = hidden_nd.new_empty(num_rows * len(tiles[0]))
+    for tile_vd in tiles:
+        scores = held[: num_rows * len(tile_vd)].view(num_rows, len(tile_vd))
+        yield torch.mm(hidden_nd, tile_vd.T, out=scores), tile_vd
+
+
+def _rows_of_a_product(hidden_nd: Tensor) -> int:
+    num_rows = max(1, len(hidden_nd))
+    if hidden_nd.device.type != "cpu" or torch.get_num_threads() == 1:
+        return num_rows
+    return -(-num_rows // -(-num_rows // _ROWS_OF_A_PRODUCT))
 
 
 def _powers_of_e(scores_nv: Tensor, highest_n1: Tensor, totals_n1: Tensor) -> Tensor:
@@ -174,8 +189,7 @@ def most_likely(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, Tensor]:
     token = torch.zeros_like(highest, dtype=torch.long)
     total = torch.zeros_like(highest, dtype=torch.float32)
     start = 0
-    for tile_vd in _tiles(hidden_nd, weight_vd):
-        scores = hidden_nd @ tile_vd.T
+    for scores, tile_vd in _scored_tiles(hidden_nd, weight_vd):
         best, place = scores.max(-1)
         token = torch.where(best > highest, place + start, token)
         raised = torch.maximum(highest, best)
