@@ -313,3 +313,23 @@ def powers(scores: Any, highest: Any, totals: Any) -> None:
             own[j] = power
             total += _wide(power)
         totals[row] += total
+
+
+@_compiled
+def best(scores: Any, start: Any, highest: Any, places: Any, totals: Any) -> None:
+    """Updates a row's highest score, its place counted from `start`, and the sum of powers of e of scores less it."""
+    for row in prange(len(scores)):
+        own, before = scores[row], highest[row]
+        found = before
+        for j in range(len(own)):
+            found = _larger(_wide(own[j]), found)
+        if found > before:
+            for j in range(len(own)):
+                if _wide(own[j]) == found:
+                    places[row] = start + j
+                    break
+        total = _ZERO
+        for j in range(len(own)):
+            total += _exp(_wide(own[j]) - found)
+        totals[row] = totals[row] * _exp(before - found) + total
+        highest[row] = found

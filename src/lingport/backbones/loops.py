@@ -143,3 +143,16 @@ def powers_of_e(scores: Tensor, highest: Tensor, totals: Tensor) -> Tensor:
     """
     _run(compiled.powers, _numbers(scores), highest.numpy().ravel(), totals.numpy().ravel())
     return scores
+
+
+def update_best(scores: Tensor, start: int, highest: Tensor, places: Tensor, totals: Tensor) -> None:
+    """Updates what is known of rows of which a tile is seen after the other.
+
+    Args:
+        scores: (N, V) of the tile.
+        start: Its place in the row.
+        highest: (N,) highest score so far, in float32, -inf at first.
+        places: (N,) its place in the row; the first of equal ones.
+        totals: (N,) sum of e to the power of scores less the highest, in float32, 0 at first.
+    """
+    _run(compiled.best, _numbers(scores), start, highest.numpy(), places.numpy(), totals.numpy())

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from lingport.compose.loss import most_likely
 
+_LET_GO = 7 / 8  # as few of the rows must still be going for the others to be dropped, which copies keys and values
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -57,7 +59,8 @@ def greedy(
     ids: list[list[int]] = [[] for _ in range(num_rows)]
     finished = [False] * num_rows
     likelihood = torch.zeros(num_rows, device=encoded_bsd.device)
-    rows = list(range(num_rows))  # the original rows that are still being decoded
+    rows = list(range(num_rows))  # the original rows that are computed
+    going = list(range(num_rows))  # the places of those that have not ended
     last = torch.full((num_rows, 1), model.config.decoder_start_token_id, device=encoded_bsd.device)
     # Newer releases of transformers 5 renamed the keyword and warn of the older name.
     name = "cache" if "cache" in signature(type(model).forward).parameters else "past_key_values"
@@ -76,23 +79,25 @@ def greedy(
         token, best = most_likely(out.logits[:, -1], model.get_output_embeddings().weight)
         tokens = token.tolist()
         # A row at its longest length is asked once more, only whether it ends here: any other token is no part of it.
-        said = [p for p, row in enumerate(rows) if tokens[p] == eos or len(ids[row]) < max_new_tokens]
+        said = [p for p in going if tokens[p] == eos or len(ids[rows[p]]) < max_new_tokens]
         likelihood[[rows[place] for place in said]] += best[said]
         going = []
-        for place, row in enumerate(rows):
+        for place in said:
+            row = rows[place]
             if tokens[place] == eos:
                 finished[row] = True
-            elif len(ids[row]) < max_new_tokens:
+            else:
                 ids[row].append(tokens[place])
                 going.append(place)
         if not going:
             break
-        if len(going) < len(rows):
+        if len(going) <= _LET_GO * len(rows):
             keep_rows(going)
             kept = torch.tensor(going, device=encoded_bsd.device)
             encoded_bsd, mask_bs, token = encoded_bsd[kept], mask_bs[kept], token[kept]
             cache.batch_select_indices(kept)
             rows = [rows[place] for place in going]
+            going = list(range(len(rows)))
         last = token[:, None]
     return Generated(ids, finished, likelihood.cpu())
 

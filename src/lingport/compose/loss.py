@@ -185,16 +185,19 @@ def most_likely(hidden_nd: Tensor, weight_vd: Tensor) -> tuple[Tensor, Tensor]:
         hidden_nd: Last hidden states, as the head takes them.
         weight_vd: The head's weights.
     """
-    highest = hidden_nd.new_full((len(hidden_nd),), -torch.inf)
+    highest = hidden_nd.new_full((len(hidden_nd),), -torch.inf, dtype=torch.float32)
     token = torch.zeros_like(highest, dtype=torch.long)
-    total = torch.zeros_like(highest, dtype=torch.float32)
+    total = torch.zeros_like(highest)
     start = 0
     for scores, tile_vd in _scored_tiles(hidden_nd, weight_vd):
-        best, place = scores.max(-1)
-        token = torch.where(best > highest, place + start, token)
-        raised = torch.maximum(highest, best)
-        total.mul_((highest.float() - raised.float()).exp_())
-        highest = raised
-        _powers_of_e(scores, highest[:, None], total[:, None])
+        if in_loops(scores):
+            loops.update_best(scores, start, highest, token, total)
+        else:
+            best, place = scores.max(-1)
+            raised = torch.maximum(highest, best.float())
+            token = torch.where(raised > highest, place + start, token)
+            total.mul_((highest - raised).exp_())
+            highest = raised
+            _powers_of_e(scores, highest[:, None].to(scores.dtype), total[:, None])
         start += len(tile_vd)
     return token, -total.log()

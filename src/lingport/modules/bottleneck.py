@@ -69,6 +69,7 @@ class BottleneckAdapter(TransferModule):
         self.coupling = Coupling(coupling) if coupling else None
         self.widths: Tensor | None
         self.register_buffer("widths", tensors.get("widths"))
+        self._prepared: dict[tuple[int, torch.dtype], tuple[Any, tuple[Any, ...]]] = {}
         self._activation = NON_LINEARITIES[settings.non_linearity]
 
     @classmethod
@@ -187,15 +188,27 @@ class BottleneckAdapter(TransferModule):
             h_bsd: Output (B, S, D) of what the site transforms.
             x_bsd: Its input (B, S, D).
         """
-        dtype = h_bsd.dtype
         z_bsd = x_bsd if self.settings.reads == "input" else h_bsd
-        down_rd, down_r = self.down_weight[index, :bottleneck], self.down_bias[index, :bottleneck]
-        up_dr = self.up_weight[index, :, :bottleneck]
-        hidden_bsr = self._activation(F.linear(z_bsd, down_rd.to(dtype), down_r.to(dtype)))
-        change_bsd = F.linear(hidden_bsr, up_dr.to(dtype), self.up_bias[index].to(dtype))
-        if self.scaling is None:
+        down_rd, down_r, up_dr, up_d, scaling = self._weights(index, bottleneck, h_bsd.dtype)
+        change_bsd = F.linear(self._activation(F.linear(z_bsd, down_rd, down_r)), up_dr, up_d)
+        if scaling is None:
             return torch.add(h_bsd, change_bsd, alpha=float(self.settings.scaling))
-        return h_bsd + change_bsd * self.scaling[index].to(dtype)
+        return h_bsd + change_bsd * scaling
+
+    def _weights(self, index: int, bottleneck: int, dtype: torch.dtype) -> tuple[Any, ...]:
+        """Returns a site's weights in a dtype; those that are not trained are prepared once, until they change."""
+        tensors = (self.down_weight, self.down_bias, self.up_weight, self.up_bias, self.scaling)
+        key = (index, dtype)
+        state = [(each.data_ptr(), each._version) for each in tensors if each is not None]
+        trained = torch.is_grad_enabled() and self.down_weight.requires_grad
+        if not trained and self._prepared.get(key, (None, None))[0] == state:
+            return self._prepared[key][1]
+        down, down_bias, up, up_bias, scaling = (None if each is None else each[index].to(dtype) for each in tensors)
+        assert down is not None and down_bias is not None and up is not None
+        found = down[:bottleneck], down_bias[:bottleneck], up[:, :bottleneck], up_bias, scaling
+        if not trained:
+            self._prepared[key] = state, found
+        return found
 
 
 def sites(settings: AdapterSettings, layout: Layout) -> list[Site]:
