@@ -138,6 +138,21 @@ def test_powers_of_e_and_their_sums_are_torchs(dtype):
     torch.testing.assert_close(totals.double(), 1 + found.double().sum(-1, keepdim=True), rtol=1e-6, atol=0)
 
 
+@dtypes
+def test_the_best_of_tiles_is_that_of_the_whole_row(dtype):
+    scores = numbers(6, 90, dtype=dtype)
+    scores[2, 10] = scores[2, 55] = 9.0  # equal ones: the first
+    scores[3, 70] = 30.0  # in a tile that is not the first
+    highest, places, totals = torch.full((6,), -math.inf), torch.zeros(6, dtype=torch.long), torch.zeros(6)
+    for start in range(0, 90, 40):
+        loops.update_best(scores[:, start : start + 40].contiguous(), start, highest, places, totals)
+    assert torch.equal(highest, scores.float().max(-1).values)
+    assert places.tolist() == scores.float().argmax(-1).tolist()
+    assert (places[2], places[3]) == (10, 70)
+    expected = (scores.double() - highest.double()[:, None]).exp().sum(-1)
+    torch.testing.assert_close(totals.double(), expected, rtol=1e-6, atol=0)
+
+
 def test_powers_of_e_at_the_ends_of_what_float32_holds():
     scores = torch.tensor([[-math.inf, -200.0, -87.0, -1e-8, 0.0, 88.0]])
     found = loops.powers_of_e(scores.clone(), torch.zeros(1, 1), torch.zeros(1, 1))

@@ -219,3 +219,30 @@ def test_tensors_that_do_not_fit_the_settings_are_refused(broken, said):
         made = BottleneckAdapter.empty(own.settings, tensors)
         made.load_state_dict(tensors)
         made.bind(backbone.layout)
+
+
+@forms
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_that_are_prepared_are_those_that_are_there(form, dtype):
+    backbone = shared("mt5")
+    built = adapter(form, backbone)
+    site = {binding.site: binding for binding in built.bind(backbone.layout) if hasattr(binding, "site")}
+    transform = next(iter(site.values())).transform
+    h, x = (torch.randn(1, 5, backbone.layout.width, generator=torch.Generator().manual_seed(n)) for n in (0, 1))
+    h, x = h.to(dtype), x.to(dtype)
+
+    def computed():
+        with torch.no_grad():
+            return transform(h, x)
+
+    first = computed()
+    assert torch.equal(first, computed())
+    with torch.no_grad():
+        built.up_weight.mul_(2)
+    changed = computed()
+    assert not torch.equal(first, changed)
+    built.requires_grad_(True)
+    trained = transform(h, x)
+    assert torch.equal(trained.detach(), changed)
+    trained.sum().backward()
+    assert built.up_weight.grad is not None and built.up_weight.grad.any()

@@ -200,7 +200,7 @@ class BottleneckAdapter(TransferModule):
         tensors = (self.down_weight, self.down_bias, self.up_weight, self.up_bias, self.scaling)
         key = (index, dtype)
         state = [(each.data_ptr(), each._version) for each in tensors if each is not None]
-        trained = torch.is_grad_enabled() and self.down_weight.requires_grad
+        trained = torch.is_grad_enabled() and any(each.requires_grad for each in tensors if each is not None)
         if not trained and self._prepared.get(key, (None, None))[0] == state:
             return self._prepared[key][1]
         down, down_bias, up, up_bias, scaling = (None if each is None else each[index].to(dtype) for each in tensors)
