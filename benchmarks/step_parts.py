@@ -98,6 +98,7 @@ def main() -> None:
     x = torch.randn(8, 256, width).bfloat16()
     inner = torch.randn(8, 256, config.d_ff).bfloat16()
     scores = torch.randn(8, config.num_heads, 256, 256).bfloat16()
+    copies = iter([scores.softmax(-1) for _ in range(44)])  # what is computed in place would run down to 0
     square, wide = (torch.randn(n, width).bfloat16() for n in (64 * config.num_heads, config.d_ff))
     show(
         "the pieces of one encoder block, 8 x 256 tokens",
@@ -107,7 +108,7 @@ def main() -> None:
             "norm": lambda: loops.norm(x, x[0, 0], 1e-6),
             "norm, backward pass": lambda: loops.norm_back(x, x[0, 0], x, 1e-6),
             "softmax with bias and dropout": lambda: loops.softmax(scores, scores[:1], 0.1, 0),
-            "softmax, backward pass": lambda: loops.softmax_back(scores, scores, 0.1),
+            "softmax, backward pass": lambda: loops.softmax_back(next(copies), next(copies), 0.1),
             "gated gelu with dropout": lambda: loops.gated_gelu(inner, inner, 0.1, 0),
             "gated gelu, backward pass": lambda: loops.gated_gelu_back(inner, inner, inner, 0.1, 0),
             "dropout of a branch": lambda: loops.drop(x, 0.1, 0),
@@ -117,7 +118,11 @@ def main() -> None:
     head = torch.randn(vocabulary, width).bfloat16()
     show(
         "the head's products alone, 464 target tokens",
-        {"hidden states to scores": lambda: F.linear(hidden, head), "and back": lambda: scored @ head},
+        {
+            "hidden states to scores": lambda: F.linear(hidden, head),
+            "and back": lambda: scored @ head,
+            "and back, 232 rows at a time": lambda: [rows @ head for rows in scored.split(232)],
+        },
     )
     ids, rng = np.arange(10, 294), np.random.default_rng(0)
     corrupted = [corrupt(ids, rng=rng, sentinel_ids=range(500, 600), end_id=1) for _ in range(8)]

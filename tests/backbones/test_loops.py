@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lingport.backbones import loops
+from lingport.backbones import compiled, loops
 
 dtypes = pytest.mark.parametrize("dtype", loops.DTYPES)
 # Of the largest number: two roundings to bfloat16, and the last bits of float32.
@@ -199,3 +202,30 @@ def test_numbers_do_not_depend_on_how_many_threads_there_are(dtype):
         assert torch.get_num_threads() == number
     torch.set_num_threads(threads)
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+CODE = """
+import hashlib, torch
+from lingport.backbones import compiled, loops
+torch.manual_seed(0)
+x = torch.randn(1, 3, 50, 333)
+found = loops.softmax_back(x.clone(), loops.softmax(x.clone(), None, 0.1, 7, signed=True), 0.1)
+found += loops.norm_back(x[0, 0], x[0, 0, 0], x[0, 1], 1e-6), loops.powers_of_e(x[0, 0], *torch.zeros(2, 50, 1))
+loops.use_all()
+loops_found = [each for each in vars(compiled).values() if hasattr(each, "signatures")]
+kernels = [each for each in loops_found if each.targetoptions.get("parallel")]
+missed = sum(sum(each.stats.cache_misses.values()) for each in kernels)
+print(len(kernels), missed, hashlib.sha256(b"".join(each.numpy().tobytes() for each in found)).hexdigest())
+"""
+
+
+def test_the_first_process_computes_the_bits_of_all_later_ones(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert first == second
+    number, missed, _ = first.split()
+    assert int(missed) == 0, "compiled in the process that computes"
+    assert int(number) == (9 if compiled.softmax.targetoptions.get("parallel") else 0)

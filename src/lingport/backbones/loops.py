@@ -9,18 +9,29 @@ Shapes: N rows, D numbers of a row; B rows of a batch, H heads, Q queries, K key
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from lingport.backbones import compiled
 
+logger = logging.getLogger(__name__)
+
 DTYPES = (torch.float32, torch.bfloat16)
 _FEW = 2**15  # numbers that one thread is done with before a second one has woken up
+_COMPILING = "LINGPORT_COMPILING"  # set in the process that compiles
 _LEVELS = 2**32  # a rate of dropout is met to one part in so many
 
 
@@ -40,7 +51,33 @@ def _most_threads() -> int:
     return found
 
 
+@cache
+def _compile_elsewhere() -> None:
+    """Compiles all loops in a process of its own, once, so that this one finds them kept on disk.
+
+    The same loop has other last bits in the process that compiled it than in those that find it kept (numba 0.68).
+    """
+    kept = getattr(compiled.softmax.stats, "cache_path", None)
+    if kept is None or os.environ.get(_COMPILING):
+        return
+    source = Path(compiled.__file__).stat()
+    processor = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    made_of = (*processor, numba.__version__, sys.version, source.st_mtime_ns, source.st_size)
+    done = Path(kept) / f"loops-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]}.done"
+    if done.exists():
+        return
+    with FileLock(done.with_suffix(".lock")):
+        if not done.exists():
+            logger.info("compiling loops for this processor (some ten seconds, once)")
+            environment = os.environ | {_COMPILING: "1"}
+            subprocess.run(
+                [sys.executable, "-c", f"from {__name__} import use_all; use_all()"], env=environment, check=True
+            )
+            done.touch()
+
+
 def _run(kernel: Any, *arguments: Any) -> None:
+    _compile_elsewhere()
     most = _most_threads()
     numba.set_num_threads(1 if arguments[0].size < _FEW else min(torch.get_num_threads(), most))
     kernel(*arguments)
@@ -156,3 +193,15 @@ def update_best(scores: Tensor, start: int, highest: Tensor, places: Tensor, tot
         totals: (N,) sum of e to the power of scores less the highest, in float32, 0 at first.
     """
     _run(compiled.best, _numbers(scores), start, highest.numpy(), places.numpy(), totals.numpy())
+
+
+def use_all() -> None:
+    """Calls each loop for each dtype, so that all are compiled."""
+    for dtype in DTYPES:
+        x_bhqk = torch.ones(1, 1, 2, 2, dtype=dtype)
+        x, zeros = x_bhqk[0, 0], torch.zeros(2, 1)
+        softmax_back(softmax(x_bhqk.clone(), None, 0.0, 0), x_bhqk.clone(), 0.0)
+        gated_gelu_back(x, gated_gelu(x, x, 0.0, 0), x, 0.0, 0)
+        norm_back(x, x[0], norm(x, x[0], 1e-6), 1e-6)
+        powers_of_e(drop(x, 0.0, 0), zeros, zeros.clone())
+        update_best(x, 0, zeros[:, 0], torch.zeros(2, dtype=torch.long), zeros[:, 0].clone())
