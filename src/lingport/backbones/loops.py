@@ -52,7 +52,7 @@ def _most_threads() -> int:
 
 
 @cache
-def _compile_elsewhere() -> None:
+def compile_elsewhere() -> None:
     """Compiles all loops in a process of its own, once, so that this one finds them kept on disk.
 
     The same loop has other last bits in the process that compiled it than in those that find it kept (numba 0.68).
@@ -80,7 +80,7 @@ def _compile_elsewhere() -> None:
 
 
 def _run(kernel: Any, *arguments: Any) -> None:
-    _compile_elsewhere()
+    compile_elsewhere()
     most = _most_threads()
     numba.set_num_threads(1 if arguments[0].size < _FEW else min(torch.get_num_threads(), most))
     kernel(*arguments)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from lingport.backbones import loops
 from lingport.backbones.attention import register_attention
 from lingport.backbones.fused import faster_parts
 from lingport.backbones.layout import Layout, Site
@@ -67,6 +68,8 @@ class T5Layout(Layout):
     def compute_fused(self, fused: bool) -> None:
         """Computes with `fused.py`'s parts, or with transformers' own; see `Layout.compute_fused`."""
         self.packs = fused and self.input_embeddings.weight.device.type == "cpu"
+        if self.packs:
+            loops.compile_elsewhere()  # not in the first step, by which the time that is left is guessed
         self.model.set_attn_implementation(register_attention() if fused else "sdpa")
         for module, forward in faster_parts(self.model):
             module.__dict__.pop("forward", None)
